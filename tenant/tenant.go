@@ -1,0 +1,76 @@
+// Package tenant names tenants: which tenant a request speaks for, and how that travels in a context. It
+// leaves to its callers what a tenant may do.
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// Header is the HTTP header that names the tenant, as in Cortex, Mimir and Loki.
+const Header = "X-Scope-OrgID"
+
+// maxLen is Mimir's limit, in bytes.
+const maxLen = 150
+
+// FromRequest returns the tenant that the request's header names, [store.DefaultTenant] where it has none, and
+// an error that can be shown to the client where the name is not allowed.
+func FromRequest(r *http.Request) (string, error) {
+	id := r.Header.Get(Header)
+	if id == "" {
+		return store.DefaultTenant, nil
+	}
+	if err := Validate(id); err != nil {
+		return "", fmt.Errorf("header %s: %w", Header, err)
+	}
+	return id, nil
+}
+
+// Validate checks a tenant's name: 1 to 150 letters, digits and any of !-_.*'() as in Mimir, and not "." or
+// "..".
+func Validate(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("the tenant's name is empty")
+	case len(id) > maxLen:
+		return fmt.Errorf("the tenant's name has %d bytes, at most %d are allowed", len(id), maxLen)
+	case id == "." || id == "..":
+		return fmt.Errorf("the tenant's name %q is not allowed", id)
+	}
+	for i := range len(id) {
+		if !allowed(id[i]) {
+			return fmt.Errorf("the tenant's name has the character %q; letters, digits and any of !-_.*'() are allowed", id[i])
+		}
+	}
+	return nil
+}
+
+func allowed(c byte) bool {
+	switch {
+	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		return true
+	}
+	switch c {
+	case '!', '-', '_', '.', '*', '\'', '(', ')':
+		return true
+	}
+	return false
+}
+
+type contextKey struct{}
+
+// NewContext returns a context that speaks for the tenant.
+func NewContext(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, contextKey{}, id)
+}
+
+// FromContext returns the context's tenant, [store.DefaultTenant] where none was set.
+func FromContext(ctx context.Context) string {
+	if id, ok := ctx.Value(contextKey{}).(string); ok {
+		return id
+	}
+	return store.DefaultTenant
+}
