@@ -1,0 +1,126 @@
+// Package web owns the HTTP listener of a process and its health: it listens from the first moment, answers 503
+// until the parts behind the API are up, and tells by /-/healthy and /-/ready how things stand.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Check says whether something that the process needs works now.
+type Check struct {
+	Name string
+	Func func(ctx context.Context) error
+}
+
+// Server is the HTTP server of a process.
+type Server struct {
+	config   Config
+	logger   *slog.Logger
+	listener net.Listener
+	always   *http.ServeMux
+	open     atomic.Pointer[opened]
+}
+
+// opened is what Open was given.
+type opened struct {
+	handler http.Handler
+	checks  []Check
+}
+
+// checkTimeout bounds all the checks behind one /-/ready.
+const checkTimeout = 5 * time.Second
+
+// New returns a server that does not listen yet. The metrics handler is served from the start.
+func New(c Config, metrics http.Handler, logger *slog.Logger) *Server {
+	s := &Server{config: c, logger: logger, always: http.NewServeMux()}
+	s.always.Handle("GET /metrics", metrics)
+	for _, prefix := range []string{"", "/prometheus"} {
+		s.always.HandleFunc("GET "+prefix+"/-/healthy", s.healthy)
+		s.always.HandleFunc("GET "+prefix+"/-/ready", s.ready)
+	}
+	s.always.HandleFunc("/", s.rest)
+	return s
+}
+
+// Listen takes the address, so that an address in use is an error of the start and not of a loop.
+func (s *Server) Listen() error {
+	l, err := net.Listen("tcp", s.config.ListenAddress)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (web.listen_address): %w", s.config.ListenAddress, err)
+	}
+	s.listener = l
+	return nil
+}
+
+// Addr returns the address that Listen took.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx is done, then lets the requests under way finish.
+func (s *Server) Run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           s.always,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       s.config.ReadTimeout,
+		IdleTimeout:       5 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("cannot serve HTTP on %s: %w", s.config.ListenAddress, err)
+	case <-ctx.Done():
+	}
+	s.open.Store(nil)
+	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
+// Open lets requests through to the handler. From now on the process is ready whenever all the checks pass.
+func (s *Server) Open(handler http.Handler, checks []Check) {
+	s.open.Store(&opened{handler, checks})
+}
+
+func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
+	if o := s.open.Load(); o != nil {
+		o.handler.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "5")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprint(w, `{"status":"error","errorType":"unavailable","error":"starting or stopping; GET /-/ready tells when requests are served"}`)
+}
+
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, "MetricStream is healthy.")
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	o := s.open.Load()
+	if o == nil {
+		http.Error(w, "not ready: starting or stopping", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+	defer cancel()
+	for _, c := range o.checks {
+		if err := c.Func(ctx); err != nil {
+			http.Error(w, fmt.Sprintf("not ready: %s: %v", c.Name, err), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	fmt.Fprintln(w, "MetricStream is ready.")
+}

@@ -1,0 +1,100 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// start serves on a free port until the test ends.
+func start(t *testing.T) (*Server, string) {
+	t.Helper()
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
+	s := New(Config{ListenAddress: "127.0.0.1:0", ReadTimeout: time.Minute}, metrics, slog.New(slog.DiscardHandler))
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return s, "http://" + s.Addr().String()
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func expect(t *testing.T, url string, code int, part string) {
+	t.Helper()
+	gotCode, body := get(t, url)
+	if gotCode != code || !strings.Contains(body, part) {
+		t.Errorf("GET %s: got %d %q, want %d and %q", url, gotCode, body, code, part)
+	}
+}
+
+func TestBeforeOpen(t *testing.T) {
+	_, url := start(t)
+	expect(t, url+"/-/healthy", 200, "healthy")
+	expect(t, url+"/-/ready", 503, "starting")
+	expect(t, url+"/metrics", 200, "metrics")
+	expect(t, url+"/api/v1/query", 503, `"errorType":"unavailable"`)
+}
+
+func TestReadyIsWhatTheChecksSay(t *testing.T) {
+	s, url := start(t)
+	var broken error
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") })
+	s.Open(handler, []Check{{"storage", func(context.Context) error { return broken }}})
+	expect(t, url+"/-/ready", 200, "ready")
+	expect(t, url+"/prometheus/-/ready", 200, "ready")
+	expect(t, url+"/api/v1/query", 200, "served")
+	broken = errors.New("no connection")
+	expect(t, url+"/-/ready", 503, "storage: no connection")
+	expect(t, url+"/-/healthy", 200, "healthy")
+}
+
+func TestAddressInUse(t *testing.T) {
+	s, _ := start(t)
+	second := New(Config{ListenAddress: s.Addr().String()}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	err := second.Listen()
+	if err == nil || !strings.Contains(err.Error(), "web.listen_address") {
+		t.Errorf("got %v, want an error that names web.listen_address", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the default is not valid: %v", err)
+	}
+	bad := DefaultConfig()
+	bad.ListenAddress = "9009"
+	if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), "web.listen_address") {
+		t.Errorf("got %v", err)
+	}
+	bad = DefaultConfig()
+	bad.ReadTimeout = 0
+	if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), "web.read_timeout") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,47 @@
+package tenant
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+func TestFromRequest(t *testing.T) {
+	for _, c := range []struct{ header, want, problem string }{
+		{header: "", want: store.DefaultTenant},
+		{header: "team-a", want: "team-a"},
+		{header: "A_b.c*'(1)!", want: "A_b.c*'(1)!"},
+		{header: strings.Repeat("x", 150), want: strings.Repeat("x", 150)},
+		{header: strings.Repeat("x", 151), problem: "151 bytes"},
+		{header: "a|b", problem: `'|'`},
+		{header: "a/b", problem: `'/'`},
+		{header: "..", problem: "not allowed"},
+		{header: "é", problem: "character"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.header != "" {
+			r.Header.Set(Header, c.header)
+		}
+		got, err := FromRequest(r)
+		if c.problem == "" {
+			if err != nil || got != c.want {
+				t.Errorf("header %q: got %q, %v, want %q", c.header, got, err, c.want)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), Header) {
+			t.Errorf("header %q: got error %v, want one that has %q and the header's name", c.header, err, c.problem)
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	if got := FromContext(t.Context()); got != store.DefaultTenant {
+		t.Errorf("a context without a tenant speaks for %q", got)
+	}
+	if got := FromContext(NewContext(t.Context(), "team-a")); got != "team-a" {
+		t.Errorf("got %q", got)
+	}
+}
