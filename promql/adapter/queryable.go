@@ -1,0 +1,162 @@
+// Package adapter shows a [store.Reader] to the Prometheus engine as a storage.Queryable. It owns what the engine
+// sees of stored series: their order, their iterators, the counter reset hints of histograms, and the limits of
+// one query. It leaves evaluation to the engine and treats no hint as leave to aggregate.
+//
+// Which tenant a read is for comes from the context of the read, see package tenant.
+package adapter
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// Limits bound what one querier, and so one query, may read with all its selectors together. Zero is no limit.
+type Limits struct {
+	MaxSeries, MaxSamples int
+}
+
+// Queryable is a storage.Queryable over a [store.Reader].
+type Queryable struct {
+	reader store.Reader
+	limits Limits
+}
+
+// NewQueryable returns a Queryable. Its queriers may be used from several goroutines at once.
+//
+// What its queriers return as errors can be told apart without knowing this package: promql.ErrStorage is a
+// fault of the store, promql.ErrQueryTimeout and promql.ErrQueryCanceled say that the context ended, and any
+// other is the client's, with the store.Kind of it found by [store.KindOf].
+func NewQueryable(r store.Reader, l Limits) *Queryable { return &Queryable{reader: r, limits: l} }
+
+// Querier implements storage.Queryable; both times are milliseconds and included.
+func (q *Queryable) Querier(minMs, maxMs int64) (storage.Querier, error) {
+	return &querier{reader: q.reader, budget: budget{limits: q.limits}, minMs: minMs, maxMs: maxMs}, nil
+}
+
+// querier serves one query. Every Select reads in a goroutine of its own, so that the selectors of a query read
+// at the same time; Close ends those that still run and waits for them.
+type querier struct {
+	reader       store.Reader
+	budget       budget
+	minMs, maxMs int64
+
+	mu      sync.Mutex
+	cancels []context.CancelFunc
+	reads   sync.WaitGroup
+}
+
+// budget counts what all selectors of a query have read.
+type budget struct {
+	limits          Limits
+	series, samples atomic.Int64
+}
+
+// take adds a series with its samples, and fails when that is too much.
+func (b *budget) take(samples int) error {
+	series, all := b.series.Add(1), b.samples.Add(int64(samples))
+	if b.limits.MaxSeries > 0 && series > int64(b.limits.MaxSeries) {
+		return store.Limitf("the query reads more than %d series; choose fewer by label matchers, or raise query.max_series", b.limits.MaxSeries)
+	}
+	if b.limits.MaxSamples > 0 && all > int64(b.limits.MaxSamples) {
+		return store.Limitf("the query reads more than %d samples; choose a shorter time or fewer series, or raise query.max_samples", b.limits.MaxSamples)
+	}
+	return nil
+}
+
+// Select implements storage.Querier. The series are always sorted by labels, so that sums over them do not
+// depend on the order in which a store happened to return them.
+func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	s := q.selection(ctx, matchers)
+	labelsOnly, limit := false, 0
+	if hints != nil {
+		s.MinMs, s.MaxMs = hints.Start, hints.End
+		labelsOnly, limit = hints.Func == "series", hints.Limit
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &read{done: make(chan struct{})}
+	q.mu.Lock()
+	q.cancels = append(q.cancels, cancel)
+	q.reads.Add(1)
+	q.mu.Unlock()
+	go func() {
+		defer q.reads.Done()
+		defer close(r.done)
+		defer cancel()
+		var list []storage.Series
+		var err error
+		if labelsOnly {
+			list, err = q.readLabels(ctx, s)
+		} else {
+			list, err = q.readSamples(ctx, s)
+		}
+		r.finish(list, limit, queryError(ctx, err))
+	}()
+	return &seriesSet{read: r, at: -1}
+}
+
+func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) store.Selection {
+	return store.Selection{
+		Tenant:     tenant.FromContext(ctx),
+		Matchers:   matchers,
+		MinMs:      q.minMs,
+		MaxMs:      q.maxMs,
+		MaxSeries:  q.budget.limits.MaxSeries,
+		MaxSamples: q.budget.limits.MaxSamples,
+	}
+}
+
+func (q *querier) readSamples(ctx context.Context, s store.Selection) ([]storage.Series, error) {
+	var list []storage.Series
+	err := q.reader.Select(ctx, s, func(d *store.SeriesData) error {
+		if err := q.budget.take(len(d.TimesMs) + len(d.Histograms)); err != nil {
+			return err
+		}
+		setResetHints(d)
+		list = append(list, &series{d})
+		return ctx.Err()
+	})
+	return list, err
+}
+
+func (q *querier) readLabels(ctx context.Context, s store.Selection) ([]storage.Series, error) {
+	found, err := q.reader.Series(ctx, s)
+	list := make([]storage.Series, 0, len(found))
+	for _, ls := range found {
+		list = append(list, &series{&store.SeriesData{Labels: ls}})
+	}
+	return list, err
+}
+
+// LabelNames implements storage.LabelQuerier.
+func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	names, err := q.reader.LabelNames(ctx, q.selection(ctx, matchers))
+	names, _ = hints.ApplyLimit(names)
+	return names, nil, queryError(ctx, err)
+}
+
+// LabelValues implements storage.LabelQuerier.
+func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	values, err := q.reader.LabelValues(ctx, name, q.selection(ctx, matchers))
+	values, _ = hints.ApplyLimit(values)
+	return values, nil, queryError(ctx, err)
+}
+
+// Close ends and waits for the reads that still run. Series that were returned stay usable.
+func (q *querier) Close() error {
+	q.mu.Lock()
+	cancels := q.cancels
+	q.cancels = nil
+	q.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel()
+	}
+	q.reads.Wait()
+	return nil
+}
