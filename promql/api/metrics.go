@@ -1,0 +1,45 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	waiting  prometheus.Gauge
+	limits   *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "metricstream_api_request_duration_seconds",
+			Help:    "How long requests of the query API took, their response included, by endpoint and status code.",
+			Buckets: []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
+		}, []string{"handler", "code"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "metricstream_api_queries_in_flight",
+			Help: "PromQL queries and remote reads that are being evaluated.",
+		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "metricstream_api_queries_waiting",
+			Help: "PromQL queries and remote reads that wait for their turn.",
+		}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "metricstream_api_limit_hits_total",
+			Help: "Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store or the engine), read_samples, resolution (more than 11,000 points).",
+		}, []string{"limit"}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.duration, m.inFlight, m.waiting, m.limits} {
+		errs = append(errs, r.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the HTTP API: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Register adds the API below a prefix, such as "" or "/prometheus". It takes the whole of PREFIX/api/v1/ and
+// answers what it does not know with 404; patterns of others below that, such as /api/v1/write, go first in
+// the mux because they are more specific.
+func (a *API) Register(mux *http.ServeMux, prefix string) {
+	root := prefix + "/api/v1/"
+	mux.HandleFunc(root, func(w http.ResponseWriter, r *http.Request) {
+		a.serve(w, r, strings.TrimPrefix(r.URL.Path, root))
+	})
+	mux.HandleFunc("GET "+prefix+"/federate", a.serveFederate)
+}
+
+// table is every path below /api/v1 that has no variable in it.
+func (a *API) table() map[string]endpoint {
+
+	both := func(h handler) endpoint { return endpoint{get: true, post: true, handle: h} }
+	return map[string]endpoint{
+		"query":       both(a.query),
+		"query_range": both(a.queryRange),
+	}
+}
+
+// serve answers one request; path is what stands after /api/v1/.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, path string) {
+	a.setCORS(w, r)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	name, ep, ok := a.find(path)
+	if !ok {
+		a.observe("unknown", w, r, func(w http.ResponseWriter, r *http.Request) {
+			a.respondError(w, r, &apiError{notFound, fmt.Errorf("there is no endpoint %s", r.URL.Path)})
+		})
+		return
+	}
+	a.observe(name, w, r, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, ep) })
+}
+
+func (a *API) answer(w http.ResponseWriter, r *http.Request, ep endpoint) {
+	if !ep.allows(r.Method) {
+		w.Header().Set("Allow", ep.methods())
+		a.writeError(w, http.StatusMethodNotAllowed, &apiError{badData, fmt.Errorf("method %s is not allowed here, only %s", r.Method, ep.methods())})
+		return
+	}
+	r, err := withTenant(r)
+	switch {
+	case err != nil:
+		a.respondError(w, r, err)
+	case ep.serve != nil:
+		ep.serve(w, r)
+	default:
+		a.compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.run(w, r, ep.handle) }))(w, r)
+	}
+}
+
+// find returns the endpoint of a path and the name that it has in metrics.
+func (a *API) find(path string) (string, endpoint, bool) {
+	if ep, ok := a.endpoints[path]; ok {
+		return path, ep, true
+	}
+	return "", endpoint{}, false
+}
+
+// setCORS lets scripts of the allowed origins read responses.
+func (a *API) setCORS(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Expose-Headers", "Date")
+	if a.Config.CORSOrigin == ".*" {
+		h.Set("Access-Control-Allow-Origin", "*")
+	} else if a.cors.MatchString(origin) {
+		h.Set("Access-Control-Allow-Origin", origin)
+	}
+}
+
+var errNoSelector = errors.New("no match[] parameter provided")
