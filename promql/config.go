@@ -1,0 +1,58 @@
+package promql
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is the section `query` of the configuration: what one query may take.
+type Config struct {
+	// Timeout ends the evaluation of a query, the wait for its turn included.
+	Timeout time.Duration `yaml:"timeout"`
+
+	// MaxSamples bounds what a query reads from the store with all its selectors, and what the engine holds
+	// at once while it evaluates. A sample takes 16 bytes.
+	MaxSamples int `yaml:"max_samples"`
+
+	// MaxSeries bounds the series that a query reads with all its selectors.
+	MaxSeries int `yaml:"max_series"`
+
+	// MaxConcurrency is the number of queries that are evaluated at once; others wait.
+	MaxConcurrency int `yaml:"max_concurrency"`
+
+	// LookbackDelta is how far an instant selector looks back for a sample.
+	LookbackDelta time.Duration `yaml:"lookback_delta"`
+}
+
+// DefaultConfig returns the defaults: Prometheus' own, and a limit of series, of which Prometheus has none.
+func DefaultConfig() Config {
+	return Config{
+		Timeout:        2 * time.Minute,
+		MaxSamples:     50_000_000,
+		MaxSeries:      1_000_000,
+		MaxConcurrency: 20,
+		LookbackDelta:  5 * time.Minute,
+	}
+}
+
+// Validate checks the section; messages name the key and what to write instead.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		key   string
+		value int64
+		want  string
+	}{
+		{"timeout", int64(c.Timeout), "a positive duration, such as 2m"},
+		{"max_samples", int64(c.MaxSamples), "a positive number, such as 50000000"},
+		{"max_series", int64(c.MaxSeries), "a positive number, such as 1000000"},
+		{"max_concurrency", int64(c.MaxConcurrency), "a positive number, such as 20"},
+	} {
+		if f.value <= 0 {
+			return fmt.Errorf("query.%s: %d is not %s", f.key, f.value, f.want)
+		}
+	}
+	if c.LookbackDelta < time.Millisecond {
+		return fmt.Errorf("query.lookback_delta: %v is less than a millisecond; write a duration such as 5m", c.LookbackDelta)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+// Package promql owns how the stock Prometheus engine is set up here: its limits and its dialect. It leaves what
+// the engine reads to package adapter and how it is asked to package api.
+package promql
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	prom "github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// subqueryStep is the step of a subquery that names none: Prometheus' default evaluation interval.
+const subqueryStep = time.Minute
+
+// NewEngine returns an engine for a configuration that is valid. Its metrics have the engine's own names behind
+// the prefix metricstream_. Close it when no query runs any more.
+//
+// The dialect is that of Prometheus' own tests, so that what passes them is what answers users. It differs from a
+// Prometheus without feature flags in three ways. Experimental functions and the fill modifiers can be used. The
+// metric name is dropped at the end of a query rather than by each function (promql-delayed-name-removal), which
+// only turns some errors about duplicate series into answers and lets label_replace see the name. And rate and
+// its kin see a counter reset where a series' start timestamp says there was one (use-start-timestamps); only
+// senders that send start timestamps notice, and a request can turn it off.
+func NewEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *prom.Engine {
+	if reg != nil {
+		reg = prometheus.WrapRegistererWithPrefix("metricstream_", reg)
+	}
+	return prom.NewEngine(prom.EngineOpts{
+		Logger:                   logger,
+		Reg:                      reg,
+		MaxSamples:               cfg.MaxSamples,
+		Timeout:                  cfg.Timeout,
+		ActiveQueryTracker:       make(turns, cfg.MaxConcurrency),
+		LookbackDelta:            cfg.LookbackDelta,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		EnablePerStepStats:       true, // computed only for requests that ask for it
+		EnableDelayedNameRemoval: true,
+		UseStartTimestamps:       true,
+		Parser:                   NewParser(),
+	})
+}
+
+// NewParser returns a parser of the dialect that the engine of [NewEngine] evaluates.
+func NewParser() parser.Parser {
+	return parser.NewParser(parser.Options{
+		EnableExperimentalFunctions: true,
+		EnableBinopFillModifiers:    true,
+		EnableUnquotedUTF8Names:     true,
+	})
+}
+
+// turns is the engine's tracker of active queries: one element for each that runs. The engine takes a turn when it
+// parses a query and one when it evaluates it; only the second wait is within the engine's timeout.
+type turns chan struct{}
+
+func (t turns) GetMaxConcurrent() int { return cap(t) }
+
+func (t turns) Insert(ctx context.Context, _ string) (int, error) {
+	select {
+	case t <- struct{}{}:
+		return 0, nil
+	default:
+	}
+	select {
+	case t <- struct{}{}:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, waitError(ctx)
+	}
+}
+
+// waitError says that a query never got its turn, in the types that the engine has for it.
+func waitError(ctx context.Context) error {
+	if ctx.Err() == context.DeadlineExceeded {
+		return prom.ErrQueryTimeout("query queue")
+	}
+	return prom.ErrQueryCanceled("query queue")
+}
+
+func (t turns) Delete(int) { <-t }
+
+func (t turns) Close() error { return nil }
