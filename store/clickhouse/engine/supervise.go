@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// startTimeout bounds one start of the engine's process, from the fork to the first answer. Loading the
+	// tables of a large folder on a slow disk takes a while.
+	startTimeout = 2 * time.Minute
+
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+
+	// stableAfter is how long an engine has to live before its death is again treated as the first.
+	stableAfter = time.Minute
+
+	portAttempts = 5
+)
+
+// startOnFreePort chooses port and password and starts the first child. Between the choice of a port and the
+// engine's bind another process may take it, so a few ports are tried.
+func (e *Engine) startOnFreePort(ctx context.Context) (*child, error) {
+	var errs []error
+	for range portAttempts {
+		var err error
+		if e.access, err = newAccess(); err != nil {
+			return nil, err
+		}
+		c, err := e.startChild(ctx)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+		if !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// startChild writes the configuration, starts a host and waits until it answers. On an error no process is
+// left behind.
+func (e *Engine) startChild(ctx context.Context) (*child, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("no answer within %s", startTimeout))
+	defer cancel()
+	if err := writeConfig(e.opts, e.access); err != nil {
+		return nil, err
+	}
+	c, err := spawn(e.opts, e.locks.engine)
+	if err != nil {
+		return nil, err
+	}
+	e.child.Store(c)
+	if err := c.awaitReady(ctx, e.access); err != nil {
+		c.kill()
+		<-c.exited
+		e.child.Store(nil)
+		return nil, err
+	}
+	e.metrics.up.Set(1)
+	return c, nil
+}
+
+// supervise owns the child until the context ends: it waits for its death and starts the next one, with the
+// same port and password so that clients only have to reconnect.
+func (e *Engine) supervise(ctx context.Context, c *child) {
+	defer close(e.stopped)
+	backoff := minBackoff
+	for {
+		if c != nil {
+			started := time.Now()
+			select {
+			case <-ctx.Done():
+				c.shutdown()
+				<-c.exited
+				e.child.Store(nil)
+				e.metrics.up.Set(0)
+				return
+			case <-c.exited:
+			}
+			e.child.Store(nil)
+			e.metrics.up.Set(0)
+			if time.Since(started) > stableAfter {
+				backoff = minBackoff
+			}
+			e.logger.Error("the ClickHouse engine died and is restarted", "reason", c.reason(), "pid", c.pid(), "in", backoff)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+		e.metrics.restarts.Inc()
+		started := time.Now()
+		var err error
+		if c, err = e.startChild(ctx); err != nil {
+			c = nil
+			if ctx.Err() == nil {
+				e.logger.Error("cannot restart the ClickHouse engine, trying again", "err", err, "in", backoff)
+			}
+			continue
+		}
+		e.logger.Info("the ClickHouse engine answers again", "pid", c.pid(), "after", time.Since(started))
+	}
+}
