@@ -113,16 +113,25 @@ func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) sto
 }
 
 func (q *querier) readSamples(ctx context.Context, s store.Selection) ([]storage.Series, error) {
-	var list []storage.Series
+	var found []*store.SeriesData
 	err := q.reader.Select(ctx, s, func(d *store.SeriesData) error {
+		found = append(found, d)
 		if err := q.budget.take(len(d.TimesMs) + len(d.Histograms)); err != nil {
 			return err
 		}
-		setResetHints(d)
-		list = append(list, &series{d})
 		return ctx.Err()
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	if err := q.setResetHints(ctx, s, found); err != nil {
+		return nil, err
+	}
+	list := make([]storage.Series, len(found))
+	for i, d := range found {
+		list[i] = &series{d}
+	}
+	return list, nil
 }
 
 func (q *querier) readLabels(ctx context.Context, s store.Selection) ([]storage.Series, error) {
