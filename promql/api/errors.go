@@ -19,6 +19,7 @@ const (
 	execution   errorType = "execution"
 	canceled    errorType = "canceled"
 	timeout     errorType = "timeout"
+	internal    errorType = "internal"
 	notFound    errorType = "not_found"
 	unavailable errorType = "unavailable"
 )
@@ -35,6 +36,8 @@ func (t errorType) code() int {
 		return http.StatusUnprocessableEntity
 	case canceled:
 		return statusClientClosed
+	case internal:
+		return http.StatusInternalServerError
 	case notFound:
 		return http.StatusNotFound
 	default: // timeout, unavailable
@@ -57,20 +60,26 @@ func invalidParam(name string, err error) error {
 	return badRequest(fmt.Errorf("invalid parameter %q: %w", name, err))
 }
 
-// storageError marks what the store returned, so that it can be told from the engine's own errors.
-type storageError struct{ err error }
-
-func (e *storageError) Error() string { return e.err.Error() }
-func (e *storageError) Unwrap() error { return e.err }
-
-func fromStore(err error) error {
-	if err == nil {
-		return nil
+// storeError is for an error that a reader returned.
+func storeError(err error) *apiError {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &apiError{canceled, err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &apiError{timeout, err}
 	}
-	return &storageError{err}
+	switch store.KindOf(err) {
+	case store.KindLimit:
+		return &apiError{execution, err}
+	case store.KindInvalid:
+		return &apiError{badData, err}
+	default:
+		return &apiError{unavailable, err}
+	}
 }
 
-// classify is the one table from errors to types.
+// classify is the table from errors to types. An error of the engine that is none of the engine's kinds, nor of
+// the store's, is a fault of the query, such as two series for one label set.
 func classify(err error) *apiError {
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e
@@ -81,23 +90,17 @@ func classify(err error) *apiError {
 	if _, ok := errors.AsType[promql.ErrQueryTimeout](err); ok {
 		return &apiError{timeout, err}
 	}
-	_, tagged := errors.AsType[*storageError](err)
-	_, wrapped := errors.AsType[promql.ErrStorage](err)
-	kind := store.KindOf(err)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return &apiError{canceled, err}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &apiError{timeout, err}
-	case kind == store.KindLimit:
-		return &apiError{execution, err}
-	case kind == store.KindInvalid:
-		return &apiError{badData, err}
-	case tagged || wrapped:
-		return &apiError{unavailable, err}
-	default:
-		return &apiError{execution, err}
+	if e, ok := errors.AsType[promql.ErrStorage](err); ok && e.Err != nil {
+		return &apiError{storeError(e.Err).typ, err}
 	}
+	if e := storeError(err); e.typ != unavailable {
+		return e
+	}
+	return &apiError{execution, err}
 }
 
-func isLimit(err error) bool { return store.KindOf(err) == store.KindLimit }
+// isLimit tells whether a limit of the engine or the store ended a request.
+func isLimit(err error) bool {
+	_, ok := errors.AsType[promql.ErrTooManySamples](err)
+	return ok || store.KindOf(err) == store.KindLimit
+}

@@ -28,7 +28,7 @@ func (a *API) query(r *http.Request) (result, error) {
 		return result{}, err
 	}
 	return a.evaluate(r, limit, func(ctx context.Context, opts promql.QueryOpts) (promql.Query, error) {
-		return a.Engine.NewInstantQuery(ctx, taggedQueryable{a.Queryable}, opts, r.FormValue("query"), ts)
+		return a.Engine.NewInstantQuery(ctx, a.Queryable, opts, r.FormValue("query"), ts)
 	})
 }
 
@@ -43,7 +43,7 @@ func (a *API) queryRange(r *http.Request) (result, error) {
 		return result{}, err
 	}
 	return a.evaluate(r, limit, func(ctx context.Context, opts promql.QueryOpts) (promql.Query, error) {
-		return a.Engine.NewRangeQuery(ctx, taggedQueryable{a.Queryable}, opts, r.FormValue("query"), start, end, step)
+		return a.Engine.NewRangeQuery(ctx, a.Queryable, opts, r.FormValue("query"), start, end, step)
 	})
 }
 
@@ -192,7 +192,7 @@ func queueError(err error) error {
 }
 
 func (a *API) countLimit(err error) error {
-	if _, ok := errors.AsType[promql.ErrTooManySamples](err); ok || isLimit(err) {
+	if isLimit(err) {
 		a.metrics.limits.WithLabelValues("limit").Inc()
 	}
 	return err

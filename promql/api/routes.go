@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,11 +19,34 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 
 // table is every path below /api/v1 that has no variable in it.
 func (a *API) table() map[string]endpoint {
-
+	get := func(h handler) endpoint { return endpoint{get: true, handle: h} }
 	both := func(h handler) endpoint { return endpoint{get: true, post: true, handle: h} }
 	return map[string]endpoint{
-		"query":       both(a.query),
-		"query_range": both(a.queryRange),
+		"query":           both(a.query),
+		"query_range":     both(a.queryRange),
+		"query_exemplars": both(a.queryExemplars),
+		"series":          both(a.series),
+		"labels":          both(a.labelNames),
+		"format_query":    both(a.formatQuery),
+		"parse_query":     both(a.parseQuery),
+		"metadata":        get(a.metadata),
+		"features":        get(a.features),
+
+		"status/buildinfo":   get(a.buildInfo),
+		"status/runtimeinfo": get(a.runtimeInfo),
+		"status/flags":       get(a.flags),
+		"status/config":      get(a.config),
+		"status/tsdb":        get(a.tsdb),
+
+		"status/tsdb/blocks": fixed(`{"blocks":[]}`),
+		"status/walreplay":   fixed(`{"min":0,"max":0,"current":0}`),
+		"notifications":      fixed(`[]`),
+		"rules":              fixed(`{"groups":[]}`),
+		"alerts":             fixed(`{"alerts":[]}`),
+		"alertmanagers":      fixed(`{"activeAlertmanagers":[],"droppedAlertmanagers":[]}`),
+		"targets":            fixed(`{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}`),
+		"targets/metadata":   fixed(`[]`),
+		"scrape_pools":       fixed(`{"scrapePools":[]}`),
 	}
 }
 
@@ -67,6 +89,12 @@ func (a *API) find(path string) (string, endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return path, ep, true
 	}
+	// The name is cut out of the decoded path, so that it may hold anything, a slash included.
+	if name, ok := strings.CutPrefix(path, "label/"); ok {
+		if name, ok = strings.CutSuffix(name, "/values"); ok && name != "" {
+			return "label_values", endpoint{get: true, handle: a.labelValues(name)}, true
+		}
+	}
 	return "", endpoint{}, false
 }
 
@@ -87,5 +115,3 @@ func (a *API) setCORS(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 }
-
-var errNoSelector = errors.New("no match[] parameter provided")
