@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// assumedMostPerSecond is the speed that a flat-out run is given room for between its first timestamp and now.
+const assumedMostPerSecond = 4e6
+
+// timeline says which timestamp a series has in a round of scrapes.
+type timeline struct {
+	baseMs     int64
+	intervalMs float64
+}
+
+// at returns the timestamp of a series in a round. The targets of a round are spread over the interval, as
+// Prometheus spreads them.
+func (t timeline) at(round int64, offset float64) int64 {
+	return t.baseMs + round*int64(t.intervalMs) + int64(offset*t.intervalMs)
+}
+
+// newTimeline places the run so that it ends before now.
+func newTimeline(o *WriteOptions, after *WriteReport, now time.Time) (timeline, error) {
+	speed := o.Rate
+	if speed == 0 {
+		speed = assumedMostPerSecond
+	}
+	interval := float64(o.Interval.Milliseconds())
+	span := time.Duration(o.Duration.Seconds() * speed / float64(o.Series) * float64(o.Interval))
+	t := timeline{intervalMs: interval}
+	switch {
+	case after != nil:
+		t.baseMs = after.LastMs + int64(interval)
+		if o.Rate > 0 && t.baseMs+span.Milliseconds() > now.UnixMilli() {
+			return t, fmt.Errorf("cannot begin after the run of %s: it would reach %s past now; use a lower --rate or --duration, or more --series",
+				o.StartAfter, time.Duration(t.baseMs+span.Milliseconds()-now.UnixMilli())*time.Millisecond)
+		}
+		return t, nil
+	case o.Start == "now":
+		t.baseMs = now.UnixMilli()
+	case o.Start == "auto":
+		t.baseMs = now.Add(-span - o.Interval).UnixMilli()
+	default:
+		ms, err := parseStart(o.Start, now)
+		if err != nil {
+			return t, err
+		}
+		t.baseMs = ms
+	}
+	if t.baseMs < 0 {
+		return t, fmt.Errorf("cannot begin before 1970: %d series at up to %g samples/s for %s would need %s of timestamps; use more --series or a shorter --interval",
+			o.Series, speed, o.Duration, span.Round(time.Hour))
+	}
+	return t, nil
+}
+
+func parseStart(s string, now time.Time) (int64, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d).UnixMilli(), nil
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && !math.IsNaN(f) {
+		return int64(f * 1000), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read --start=%s: want auto, now, a duration ago such as 6h, Unix seconds or RFC 3339", s)
+	}
+	return t.UnixMilli(), nil
+}
+
+// convoy keeps the shards within some rounds of each other, as shards are that one scraper feeds. Without it
+// a fast shard's timestamps would leave a slow one's behind what a target accepts.
+type convoy struct {
+	mu     sync.Mutex
+	moved  chan struct{} // closed when the slowest shard moves
+	rounds []int64
+	ahead  int64
+}
+
+func newConvoy(shards int, ahead int64) *convoy {
+	return &convoy{moved: make(chan struct{}), rounds: make([]int64, shards), ahead: ahead}
+}
+
+// enter says that the shard begins a round, and waits until the others are near enough.
+func (c *convoy) enter(ctx context.Context, shard int, round int64) error {
+	c.set(shard, round)
+	for {
+		c.mu.Lock()
+		slowest, moved := c.slowest(), c.moved
+		c.mu.Unlock()
+		if round <= slowest+c.ahead {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// leave says that the shard sends no more.
+func (c *convoy) leave(shard int) { c.set(shard, math.MaxInt64-c.ahead) }
+
+func (c *convoy) set(shard int, round int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.slowest()
+	c.rounds[shard] = round
+	if c.slowest() > before {
+		close(c.moved)
+		c.moved = make(chan struct{})
+	}
+}
+
+func (c *convoy) slowest() int64 {
+	least := int64(math.MaxInt64)
+	for _, r := range c.rounds {
+		least = min(least, r)
+	}
+	return least
+}
