@@ -60,21 +60,27 @@ func invalidParam(name string, err error) error {
 	return badRequest(fmt.Errorf("invalid parameter %q: %w", name, err))
 }
 
-// storeError is for an error that a reader returned.
-func storeError(err error) *apiError {
+// storeError is for an error that a reader returned. Where the request's own context has ended, that is the
+// reason, whatever the reader made of it.
+func storeError(ctx context.Context, err error) *apiError {
+	ended := ctx.Err()
 	switch {
-	case errors.Is(err, context.Canceled):
-		return &apiError{canceled, err}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return &apiError{timeout, err}
+	case ended != nil, errors.Is(err, context.Canceled):
+		return &apiError{canceled, err}
 	}
+	return &apiError{kindType(err), err}
+}
+
+func kindType(err error) errorType {
 	switch store.KindOf(err) {
 	case store.KindLimit:
-		return &apiError{execution, err}
+		return execution
 	case store.KindInvalid:
-		return &apiError{badData, err}
+		return badData
 	default:
-		return &apiError{unavailable, err}
+		return unavailable
 	}
 }
 
@@ -90,11 +96,17 @@ func classify(err error) *apiError {
 	if _, ok := errors.AsType[promql.ErrQueryTimeout](err); ok {
 		return &apiError{timeout, err}
 	}
-	if e, ok := errors.AsType[promql.ErrStorage](err); ok && e.Err != nil {
-		return &apiError{storeError(e.Err).typ, err}
+	if e, ok := errors.AsType[promql.ErrStorage](err); ok {
+		return &apiError{kindType(e.Err), err}
 	}
-	if e := storeError(err); e.typ != unavailable {
-		return e
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &apiError{timeout, err}
+	}
+	if errors.Is(err, context.Canceled) {
+		return &apiError{canceled, err}
+	}
+	if store.KindOf(err) == store.KindInvalid {
+		return &apiError{badData, err}
 	}
 	return &apiError{execution, err}
 }

@@ -48,7 +48,7 @@ func (a *API) queryExemplars(r *http.Request) (result, error) {
 			MaxSeries: a.Config.MaxSeries,
 		})
 		if err != nil {
-			return result{}, storeError(err)
+			return result{}, storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}

@@ -82,16 +82,15 @@ func (a *API) rangeParams(r *http.Request) (start, end time.Time, step time.Dura
 
 // evaluate builds a query, waits for its turn, runs it and makes the response.
 func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, promql.QueryOpts) (promql.Query, error)) (result, error) {
-	within, err := a.timeoutParam(r)
+	ctx, cancel, err := withTimeoutParam(r)
 	if err != nil {
 		return result{}, err
 	}
+	defer cancel()
 	opts, err := queryOpts(r)
 	if err != nil {
 		return result{}, badRequest(err)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), within)
-	defer cancel()
 
 	qry, err := build(ctx, opts)
 	if err != nil {
@@ -136,20 +135,22 @@ func (a *API) queryResult(r *http.Request, qry promql.Query, res *promql.Result,
 	return result{data: data, warnings: warnings, release: qry.Close}
 }
 
-// timeoutParam reads timeout, which can only shorten the configured one.
-func (a *API) timeoutParam(r *http.Request) (time.Duration, error) {
+// withTimeoutParam applies timeout, which can only shorten the time that the request has anyway.
+func withTimeoutParam(r *http.Request) (context.Context, context.CancelFunc, error) {
+	ctx := r.Context()
 	s := r.FormValue("timeout")
 	if s == "" {
-		return a.Config.Timeout, nil
+		return ctx, func() {}, nil
 	}
 	d, err := parseDuration(s)
 	if err != nil {
-		return 0, invalidParam("timeout", err)
+		return nil, nil, invalidParam("timeout", err)
 	}
 	if d <= 0 {
-		return 0, invalidParam("timeout", fmt.Errorf("timeout must be positive, got %s", d))
+		return nil, nil, invalidParam("timeout", fmt.Errorf("timeout must be positive, got %s", d))
 	}
-	return min(d, a.Config.Timeout), nil
+	ctx, cancel := context.WithTimeout(ctx, d)
+	return ctx, cancel, nil
 }
 
 func queryOpts(r *http.Request) (promql.QueryOpts, error) {

@@ -64,6 +64,9 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, h handler) {
 		a.respondError(w, r, badRequest(errors.New("error parsing form values: "+err.Error())))
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
+	defer cancel()
+	r = r.WithContext(ctx)
 	res, err := h(r)
 	if res.release != nil {
 		defer res.release()
@@ -106,9 +109,14 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
 func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
 	e := classify(err)
 	if e.typ == unavailable {
-		a.Logger.Error("the store failed a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
+		a.logUnavailable(r, e)
 	}
 	a.writeError(w, e.typ.code(), e)
+}
+
+// logUnavailable tells the operator of what is not the client's fault.
+func (a *API) logUnavailable(r *http.Request, e *apiError) {
+	a.Logger.Error("the store failed a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
 }
 
 func (a *API) writeError(w http.ResponseWriter, code int, e *apiError) {

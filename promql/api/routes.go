@@ -31,6 +31,7 @@ func (a *API) table() map[string]endpoint {
 		"parse_query":     both(a.parseQuery),
 		"metadata":        get(a.metadata),
 		"features":        get(a.features),
+		"read":            {post: true, serve: a.read},
 
 		"status/buildinfo":   get(a.buildInfo),
 		"status/runtimeinfo": get(a.runtimeInfo),

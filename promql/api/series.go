@@ -65,7 +65,7 @@ func (a *API) series(r *http.Request) (result, error) {
 	for _, ms := range l.sets {
 		found, err := a.Reader.Series(r.Context(), l.selection(a, r.Context(), ms))
 		if err != nil {
-			return result{}, storeError(err)
+			return result{}, storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}
@@ -111,7 +111,7 @@ func (a *API) strings(r *http.Request, read func(context.Context, store.Selectio
 	for _, ms := range l.sets {
 		found, err := read(r.Context(), l.selection(a, r.Context(), ms))
 		if err != nil {
-			return result{}, storeError(err)
+			return result{}, storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}
