@@ -1,0 +1,209 @@
+package codec
+
+import (
+	"math"
+
+	"github.com/metricstream/metricstream/store"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Request is one decoded request and the memory that decoding it took, to be used again for the next: a pool of
+// them makes decoding free of allocations.
+type Request struct {
+	// Batch is what is to be written: each series of it once, with the time that it has points of.
+	Batch store.Batch
+
+	// Accepted counts what is in the batch.
+	Accepted Counts
+
+	// Rejected is what is not, and why.
+	Rejected Rejected
+
+	decoder *Decoder
+	tenant  string
+	seed    uint64
+	nowMs   int64
+	points  int
+
+	slots []slot  // beside Batch.Series
+	index []int32 // open-addressed: a series' hash to its slot + 1
+	blobs []byte  // the histograms' encodings
+
+	labels  []label
+	raw     []byte
+	builder labels.ScratchBuilder
+	ints    histogram.Histogram
+	floats  histogram.FloatHistogram
+	parts   histogramParts
+
+	symbols  []symbol
+	refs     []uint32
+	metadata map[uint64]struct{} // hashes of what is in Batch.Metadata
+}
+
+// Counts are numbers of points.
+type Counts struct{ Samples, Histograms, Exemplars, Metadata int }
+
+// slot is what a request knows of one of its series beside what its batch says.
+type slot struct {
+	series   *series
+	starts   startState
+	metadata uint64
+}
+
+func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
+	r.Batch.Reset()
+	r.Accepted = Counts{}
+	r.Rejected.reset()
+	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
+	r.seed = d.cache.tenantSeed(tenant, v)
+	clear(r.slots)
+	r.slots = r.slots[:0]
+	clear(r.index)
+	r.blobs = r.blobs[:0]
+	clear(r.symbols)
+	r.symbols = r.symbols[:0]
+	clear(r.metadata)
+	d.cache.sweep(nowMs)
+}
+
+// Commit remembers that the batch has been written durably. It is called only when that is so: what is
+// remembered as written is not sent again.
+func (r *Request) Commit() {
+	for i := range r.slots {
+		s := &r.slots[i]
+		if s.starts.known {
+			s.series.remember(s.starts)
+		}
+		if s.metadata != 0 {
+			s.series.metadata.Store(s.metadata)
+			s.series.metadataMs.Store(r.nowMs)
+		}
+	}
+}
+
+// Bytes returns roughly how much memory the request holds, for a pool that does not want to keep giants.
+func (r *Request) Bytes() int {
+	return cap(r.Batch.Series)*64 + cap(r.Batch.Samples.IDs)*29 + cap(r.Batch.Starts)*32 + cap(r.Batch.Histograms)*64 +
+		cap(r.Batch.Exemplars)*48 + cap(r.Batch.Metadata)*80 + cap(r.slots)*56 + cap(r.index)*4 + cap(r.blobs) +
+		cap(r.raw) + cap(r.symbols)*40
+}
+
+// target is where the points of one TimeSeries message go.
+type target struct {
+	series *series // nil: the message's labels were refused, for the reason below
+	slot   int     // -1 until a point is accepted
+	why    Reason
+	detail func() string
+	lost   int // points of a refused message
+}
+
+// slotOf returns the slot of the target's series, which it opens with the first point. False says that the
+// request has another label set with this key, and the target is refused from here on.
+func (r *Request) slotOf(t *target) (int, bool) {
+	if t.slot >= 0 {
+		return t.slot, true
+	}
+	if 2*(len(r.slots)+1) > len(r.index) {
+		r.growIndex()
+	}
+	mask := uint64(len(r.index) - 1)
+	i := t.series.hash & mask
+	for ; r.index[i] != 0; i = (i + 1) & mask {
+		s := r.slots[r.index[i]-1].series
+		if s == t.series || s.key == t.series.key && s.is(r.tenant, t.series.labels) {
+			t.slot = int(r.index[i] - 1)
+			return t.slot, true
+		}
+		if s.key == t.series.key {
+			r.refuse(t, KeyCollision, collisionDetail(t.series.labels))
+			return 0, false
+		}
+	}
+	s := t.series
+	t.slot = len(r.slots)
+	r.index[i] = int32(t.slot + 1)
+	r.slots = append(r.slots, slot{series: s, starts: s.startState()})
+	r.Batch.Series = append(r.Batch.Series, store.Series{
+		Tenant: s.tenant, Key: s.key, Labels: s.labels, MinMs: math.MaxInt64, MaxMs: math.MinInt64,
+	})
+	return t.slot, true
+}
+
+func (r *Request) growIndex() {
+	size := max(256, 2*len(r.index))
+	r.index = make([]int32, size)
+	mask := uint64(size - 1)
+	for n := range r.slots {
+		i := r.slots[n].series.hash & mask
+		for r.index[i] != 0 {
+			i = (i + 1) & mask
+		}
+		r.index[i] = int32(n + 1)
+	}
+}
+
+func (r *Request) refuse(t *target, why Reason, detail func() string) {
+	t.series, t.why, t.detail = nil, why, detail
+}
+
+// open returns the slot for a point at timeMs, or -1 after counting it as refused.
+func (r *Request) open(t *target, timeMs int64) int {
+	if t.series == nil {
+		t.lost++
+		return -1
+	}
+	if timeMs > r.nowMs+r.decoder.limits.FutureMs {
+		r.Rejected.add(TooFarInFuture, 1, futureDetail(t.series.labels, timeMs, r.nowMs))
+		return -1
+	}
+	i, ok := r.slotOf(t)
+	if !ok {
+		t.lost++
+		return -1
+	}
+	s := &r.Batch.Series[i]
+	s.MinMs = min(s.MinMs, timeMs)
+	s.MaxMs = max(s.MaxMs, timeMs)
+	return i
+}
+
+// close ends a TimeSeries message.
+func (r *Request) close(t *target) {
+	if t.series == nil {
+		r.Rejected.add(t.why, max(1, t.lost), t.detail)
+	}
+}
+
+// count counts a point against the limit on requests.
+func (r *Request) count() error {
+	r.points++
+	if r.points > r.decoder.limits.Points {
+		return store.Invalidf("the request has more than %d samples, histograms, exemplars and metadata messages together", r.decoder.limits.Points)
+	}
+	return nil
+}
+
+func (r *Request) addFloat(t *target, timeMs int64, v float64, startMs int64) {
+	i := r.open(t, timeMs)
+	if i < 0 {
+		return
+	}
+	s := t.series
+	had := s.decimals.Load()
+	d, decimals := store.DecimalOf(v, uint8(had))
+	if uint32(decimals) > had {
+		s.decimals.Store(uint32(decimals))
+	}
+	r.Batch.Samples.Append(s.key, timeMs, d)
+	r.addStart(i, timeMs, startMs)
+	r.Accepted.Samples++
+}
+
+func (r *Request) addStart(slot int, timeMs, startMs int64) {
+	s := &r.slots[slot]
+	if startMs != 0 || s.starts.known {
+		r.Batch.Starts = s.starts.next(r.Batch.Starts, s.series.key, timeMs, startMs)
+	}
+}

@@ -1,0 +1,206 @@
+package codec
+
+import "github.com/metricstream/metricstream/store"
+
+// prometheus.WriteRequest and the messages in it. Exemplars and histograms have files of their own.
+const (
+	v1RequestTimeseries = 1
+	v1RequestMetadata   = 3
+
+	v1SeriesLabels     = 1
+	v1SeriesSamples    = 2
+	v1SeriesExemplars  = 3
+	v1SeriesHistograms = 4
+
+	labelName  = 1
+	labelValue = 2
+
+	sampleValue       = 1
+	sampleTime        = 2
+	sampleStart       = 3 // 2.0 only
+	tagV1SeriesLabels = v1SeriesLabels<<3 | wireBytes
+)
+
+func (r *Request) decodeV1(body []byte) error {
+	in := reader{buf: body}
+	series, known := 0, len(body) == 0
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		switch field {
+		case v1RequestTimeseries:
+			known = true
+			msg := in.messageField(wire)
+			if series++; series > r.decoder.limits.Series {
+				return r.tooManySeries()
+			}
+			if in.err == nil {
+				in.fail(r.seriesV1(msg))
+			}
+		case v1RequestMetadata:
+			known = true
+			msg := in.messageField(wire)
+			if in.err == nil {
+				in.fail(r.metadataV1(msg))
+			}
+		default:
+			in.skip(wire)
+		}
+	}
+	if in.err == nil && !known {
+		return store.Invalidf("the message has none of the fields of prometheus.WriteRequest: does the Content-Type name the right message?")
+	}
+	return in.err
+}
+
+func (r *Request) tooManySeries() error {
+	return store.Invalidf("the request has more than %d series", r.decoder.limits.Series)
+}
+
+// seriesV1 decodes a TimeSeries message in two walks: the first finds the labels, wherever in the message they
+// stand, the second reads the points.
+func (r *Request) seriesV1(msg []byte) error {
+	raw, rest, err := r.rawLabelsV1(msg)
+	if err != nil {
+		return err
+	}
+	t, err := r.lookup(r.hashOf(raw), func() (refusal, error) { return refusal{}, r.parseLabelsV1(raw) })
+	if err != nil {
+		return err
+	}
+	in := reader{buf: msg, pos: rest}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		switch field {
+		case v1SeriesLabels:
+			in.messageField(wire)
+		case v1SeriesSamples:
+			if sample := in.messageField(wire); in.err == nil {
+				in.fail(r.sample(&t, sample, V1, 0))
+			}
+		case v1SeriesExemplars:
+			if ex := in.messageField(wire); in.err == nil {
+				in.fail(r.exemplarV1(&t, ex))
+			}
+		case v1SeriesHistograms:
+			if h := in.messageField(wire); in.err == nil {
+				in.fail(r.histogram(&t, h, V1, 0))
+			}
+		default:
+			in.skip(wire)
+		}
+	}
+	if in.err == nil {
+		r.close(&t)
+	}
+	return in.err
+}
+
+// rawLabelsV1 returns the label fields of a TimeSeries message as they stand on the wire, tags included, and
+// where the first other field begins. Senders write the labels first, so that nothing has to be copied.
+func (r *Request) rawLabelsV1(msg []byte) (raw []byte, rest int, err error) {
+	in := reader{buf: msg}
+	for in.pos < len(msg) && msg[in.pos] == tagV1SeriesLabels {
+		in.pos++
+		in.bytes()
+		if in.err != nil {
+			return nil, 0, in.err
+		}
+	}
+	rest = in.pos
+	raw = msg[:rest]
+	scattered := false
+	for {
+		start := in.pos
+		field, wire, ok := in.next()
+		if !ok {
+			return raw, rest, in.err
+		}
+		if field != v1SeriesLabels {
+			in.skip(wire)
+			continue
+		}
+		in.messageField(wire)
+		if in.err != nil {
+			return nil, 0, in.err
+		}
+		if !scattered {
+			r.raw = append(r.raw[:0], raw...)
+			scattered = true
+		}
+		r.raw = append(r.raw, msg[start:in.pos]...)
+		raw = r.raw
+	}
+}
+
+// parseLabelsV1 appends the labels of a list of label fields to r.labels.
+func (r *Request) parseLabelsV1(raw []byte) error {
+	in := reader{buf: raw}
+	for {
+		_, wire, ok := in.next()
+		if !ok {
+			return in.err
+		}
+		l, err := parseLabelV1(in.messageField(wire))
+		in.fail(err)
+		r.labels = append(r.labels, l)
+	}
+}
+
+func parseLabelV1(msg []byte) (label, error) {
+	var l label
+	in := reader{buf: msg}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			return l, in.err
+		}
+		switch field {
+		case labelName:
+			l.name = in.messageField(wire)
+		case labelValue:
+			l.value = in.messageField(wire)
+		default:
+			in.skip(wire)
+		}
+	}
+}
+
+// sample decodes a Sample message. A start timestamp of its own counts before that of its series.
+func (r *Request) sample(t *target, msg []byte, v Version, seriesStartMs int64) error {
+	if err := r.count(); err != nil {
+		return err
+	}
+	var value float64
+	var timeMs, startMs int64
+	in := reader{buf: msg}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		switch {
+		case field == sampleValue:
+			value = in.doubleField(wire)
+		case field == sampleTime:
+			timeMs = int64(in.varintField(wire))
+		case field == sampleStart && v == V2:
+			startMs = int64(in.varintField(wire))
+		default:
+			in.skip(wire)
+		}
+	}
+	if in.err != nil {
+		return in.err
+	}
+	if startMs == 0 {
+		startMs = seriesStartMs
+	}
+	r.addFloat(t, timeMs, value, startMs)
+	return nil
+}

@@ -1,0 +1,216 @@
+package codec
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// io.prometheus.write.v2.Request and the messages in it.
+const (
+	v2RequestSymbols    = 4
+	v2RequestTimeseries = 5
+
+	v2SeriesRefs       = 1
+	v2SeriesSamples    = 2
+	v2SeriesHistograms = 3
+	v2SeriesExemplars  = 4
+	v2SeriesMetadata   = 5
+	v2SeriesCreated    = 6 // up to 2.0-rc.3; later versions have a start timestamp in each sample
+)
+
+// symbolsPerSeries bounds the symbols of a request by its series.
+const symbolsPerSeries = 32
+
+// symbol is a string of the request's table. Label sets are hashed by the hashes of their strings, because the
+// references differ from request to request.
+type symbol struct {
+	text []byte
+	hash hash128
+}
+
+func (h hash128) put(dst []byte) {
+	binary.LittleEndian.PutUint64(dst, h.hi)
+	binary.LittleEndian.PutUint64(dst[8:], h.lo)
+}
+
+func (r *Request) decodeV2(body []byte) error {
+	if err := r.parseSymbols(body); err != nil {
+		return err
+	}
+	in := reader{buf: body}
+	series := 0
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		if field != v2RequestTimeseries {
+			in.skip(wire)
+			continue
+		}
+		msg := in.messageField(wire)
+		if series++; series > r.decoder.limits.Series {
+			return r.tooManySeries()
+		}
+		if in.err == nil {
+			in.fail(r.seriesV2(msg))
+		}
+	}
+	if in.err == nil && series == 0 && len(r.symbols) == 0 && len(body) > 0 {
+		return store.Invalidf("the message has none of the fields of io.prometheus.write.v2.Request: does the Content-Type name the right message?")
+	}
+	return in.err
+}
+
+// parseSymbols reads the table of symbols, which may stand anywhere in the request.
+func (r *Request) parseSymbols(body []byte) error {
+	limit := symbolsPerSeries * r.decoder.limits.Series
+	in := reader{buf: body}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		if field != v2RequestSymbols {
+			in.skip(wire)
+			continue
+		}
+		text := in.messageField(wire)
+		if len(r.symbols) >= limit {
+			return store.Invalidf("the request has more than %d symbols", limit)
+		}
+		r.symbols = append(r.symbols, symbol{text: text, hash: r.hashOf(text)})
+	}
+	if in.err == nil && len(r.symbols) > 0 && len(r.symbols[0].text) > 0 {
+		return store.Invalidf("the first symbol is %s, but it has to be the empty string", show(r.symbols[0].text))
+	}
+	return in.err
+}
+
+// seriesV2 decodes a TimeSeries message in two walks: the first finds what holds for all of its points, wherever
+// in the message it stands, the second reads the points.
+func (r *Request) seriesV2(msg []byte) error {
+	var meta metadataV2
+	var createdMs int64
+	r.refs = r.refs[:0]
+	floats, histograms, exemplars := 0, 0, 0
+	in := reader{buf: msg}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			break
+		}
+		switch field {
+		case v2SeriesRefs:
+			r.appendRefs(&in, wire)
+		case v2SeriesMetadata:
+			if m := in.messageField(wire); in.err == nil {
+				in.fail(meta.parse(m))
+			}
+		case v2SeriesCreated:
+			if wire == wireVarint {
+				createdMs = int64(in.varint())
+			} else {
+				in.skip(wire)
+			}
+		case v2SeriesSamples:
+			floats++
+			in.messageField(wire)
+		case v2SeriesHistograms:
+			histograms++
+			in.messageField(wire)
+		case v2SeriesExemplars:
+			exemplars++
+			in.messageField(wire)
+		default:
+			in.skip(wire)
+		}
+	}
+	if in.err != nil {
+		return in.err
+	}
+	t, err := r.targetV2(floats + histograms + exemplars)
+	if err != nil {
+		return err
+	}
+	if err := r.pointsV2(&t, msg, createdMs); err != nil {
+		return err
+	}
+	r.addSeriesMetadata(&t, &meta, histograms > 0)
+	r.close(&t)
+	return nil
+}
+
+func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
+	in := reader{buf: msg}
+	for {
+		field, wire, ok := in.next()
+		if !ok {
+			return in.err
+		}
+		switch field {
+		case v2SeriesSamples:
+			in.fail(r.sample(t, in.bytes(), V2, createdMs))
+		case v2SeriesHistograms:
+			in.fail(r.histogram(t, in.bytes(), V2, createdMs))
+		case v2SeriesExemplars:
+			in.fail(r.exemplarV2(t, in.bytes()))
+		default:
+			in.skip(wire)
+		}
+	}
+}
+
+// targetV2 returns the target for the label set in r.refs.
+func (r *Request) targetV2(points int) (target, error) {
+	r.raw = r.raw[:0]
+	for _, ref := range r.refs {
+		if ref >= uint32(len(r.symbols)) {
+			break // labelsOfRefs will say so: no remembered series has this hash
+		}
+		n := len(r.raw)
+		r.raw = append(r.raw, make([]byte, 16)...)
+		r.symbols[ref].hash.put(r.raw[n:])
+	}
+	if len(r.raw) != 16*len(r.refs) {
+		r.raw = r.raw[:0]
+	}
+	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
+	if err == nil && points == 0 && t.series != nil {
+		ls := t.series.labels
+		r.refuse(&t, EmptySeries, func() string {
+			return fmt.Sprintf("series %s has neither samples nor histograms nor exemplars", showSeries(ls))
+		})
+	}
+	return t, err
+}
+
+// labelsOfRefs appends the labels that r.refs stand for to r.labels.
+func (r *Request) labelsOfRefs() refusal {
+	if len(r.refs)%2 != 0 {
+		return refusal{BadSymbolRef, fmt.Sprintf("a label set has %d symbol references, which is no even number", len(r.refs))}
+	}
+	for i := 0; i < len(r.refs); i += 2 {
+		name, value := r.refs[i], r.refs[i+1]
+		if n := uint32(len(r.symbols)); name >= n || value >= n {
+			return refusal{BadSymbolRef, fmt.Sprintf("a label set refers to the symbols %d and %d, but there are only %d", name, value, n)}
+		}
+		r.labels = append(r.labels, label{r.symbols[name].text, r.symbols[value].text})
+	}
+	return refusal{}
+}
+
+// appendRefs reads a field of labels_refs, packed or not.
+func (r *Request) appendRefs(in *reader, wire int) {
+	if wire != wireBytes {
+		in.varintList(wire, func(v uint64) { r.refs = append(r.refs, uint32(v)) })
+		return
+	}
+	list := reader{buf: in.bytes()}
+	for list.pos < len(list.buf) && list.err == nil {
+		r.refs = append(r.refs, uint32(list.varint()))
+	}
+	in.fail(list.err)
+}

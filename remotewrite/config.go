@@ -1,0 +1,99 @@
+package remotewrite
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/metricstream/metricstream/remotewrite/codec"
+)
+
+// Config is the section remote_write of the configuration.
+type Config struct {
+	// MaxBodyBytes bounds a request's body as it comes, MaxDecodedBytes what it says that it decodes to.
+	MaxBodyBytes    int `yaml:"max_body_bytes"`
+	MaxDecodedBytes int `yaml:"max_decoded_bytes"`
+
+	// MaxInFlight bounds the requests that are worked on at the same time.
+	MaxInFlight int `yaml:"max_in_flight_requests"`
+
+	// MaxSeriesPerRequest and MaxPointsPerRequest bound the series of a request, and its samples,
+	// histograms, exemplars and metadata messages together.
+	MaxSeriesPerRequest int `yaml:"max_series_per_request"`
+	MaxPointsPerRequest int `yaml:"max_points_per_request"`
+
+	// MaxLabelsPerSeries bounds the labels of a series, the other two their lengths.
+	MaxLabelsPerSeries int `yaml:"max_labels_per_series"`
+	MaxLabelNameBytes  int `yaml:"max_label_name_bytes"`
+	MaxLabelValueBytes int `yaml:"max_label_value_bytes"`
+
+	// MaxHistogramBuckets bounds the buckets, the spans and the custom bounds of a native histogram.
+	MaxHistogramBuckets int `yaml:"max_histogram_buckets"`
+
+	// MaxFuture is how far ahead of this machine's clock a sample may be.
+	MaxFuture time.Duration `yaml:"max_future"`
+
+	// MaxCachedSeries bounds the series whose labels are remembered, each of which takes some 700 bytes, and
+	// CacheIdle is how long one is remembered after its last sample.
+	MaxCachedSeries int           `yaml:"max_cached_series"`
+	CacheIdle       time.Duration `yaml:"cache_idle"`
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		MaxBodyBytes:        32 << 20,
+		MaxDecodedBytes:     32 << 20,
+		MaxInFlight:         256,
+		MaxSeriesPerRequest: 100_000,
+		MaxPointsPerRequest: 500_000,
+		MaxLabelsPerSeries:  64,
+		MaxLabelNameBytes:   1024,
+		MaxLabelValueBytes:  4096,
+		MaxHistogramBuckets: 16_384,
+		MaxFuture:           10 * time.Minute,
+		MaxCachedSeries:     1_000_000,
+		CacheIdle:           time.Hour,
+	}
+}
+
+// maxLabelBytes is what labels.Labels can hold.
+const maxLabelBytes = 1<<24 - 1
+
+// Validate checks the section; its errors name the key.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		key      string
+		n, least int
+		most     int
+	}{
+		{"max_body_bytes", c.MaxBodyBytes, 1, 1 << 30},
+		{"max_decoded_bytes", c.MaxDecodedBytes, 1, 1 << 30},
+		{"max_in_flight_requests", c.MaxInFlight, 1, 1 << 20},
+		{"max_series_per_request", c.MaxSeriesPerRequest, 1, 10_000_000},
+		{"max_points_per_request", c.MaxPointsPerRequest, 1, 100_000_000},
+		{"max_labels_per_series", c.MaxLabelsPerSeries, 1, 10_000},
+		{"max_label_name_bytes", c.MaxLabelNameBytes, 1, maxLabelBytes},
+		{"max_label_value_bytes", c.MaxLabelValueBytes, 1, maxLabelBytes},
+		{"max_histogram_buckets", c.MaxHistogramBuckets, 1, 1 << 24},
+		{"max_cached_series", c.MaxCachedSeries, 1, 1 << 30},
+	} {
+		if f.n < f.least || f.n > f.most {
+			return fmt.Errorf("remote_write.%s is %d: set it to a number from %d to %d", f.key, f.n, f.least, f.most)
+		}
+	}
+	if c.MaxFuture < 0 {
+		return fmt.Errorf("remote_write.max_future is %s: set it to 0 or a positive duration such as 10m", c.MaxFuture)
+	}
+	if c.CacheIdle < time.Minute {
+		return fmt.Errorf("remote_write.cache_idle is %s: set it to at least 1m", c.CacheIdle)
+	}
+	return nil
+}
+
+func (c Config) limits() codec.Limits {
+	return codec.Limits{
+		Series: c.MaxSeriesPerRequest, Points: c.MaxPointsPerRequest,
+		Labels: c.MaxLabelsPerSeries, NameBytes: c.MaxLabelNameBytes, ValueBytes: c.MaxLabelValueBytes,
+		Buckets: c.MaxHistogramBuckets, FutureMs: c.MaxFuture.Milliseconds(),
+	}
+}

@@ -1,0 +1,186 @@
+// Package remotewrite is the HTTP edge of the write path: it receives remote write 1.0 and 2.0 on one URL and
+// answers with the status codes on which senders decide to drop or to try again. It owns negotiation, limits,
+// status codes and headers; package codec decodes, and a [store.Writer] makes durable. It leaves to its caller
+// the routes, TLS and who may write.
+package remotewrite
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metricstream/metricstream/remotewrite/codec"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant"
+)
+
+// Options are what a [Handler] needs of the rest of the program.
+type Options struct {
+	// Writer gets the batch of each request, once, with the request's context.
+	Writer store.Writer
+	Logger *slog.Logger
+	// Registerer gets the handler's metrics.
+	Registerer prometheus.Registerer
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Handler answers POST requests of remote write. It starts no goroutines.
+type Handler struct {
+	config  Config
+	writer  store.Writer
+	log     *slog.Logger
+	now     func() time.Time
+	decoder *codec.Decoder
+	metrics *metrics
+	slots   chan struct{}
+	scratch sync.Pool
+}
+
+// scratch is the memory of a request: what came, what it decodes to, what it means.
+type scratch struct {
+	body, decoded []byte
+	request       codec.Request
+}
+
+// maxScratchBytes is how large a scratch may be to be used again.
+const maxScratchBytes = 16 << 20
+
+// New returns a handler for a valid configuration.
+func New(c Config, o Options) *Handler {
+	cache := codec.NewCache(c.MaxCachedSeries, c.CacheIdle.Milliseconds())
+	h := &Handler{
+		config: c, writer: o.Writer, log: o.Logger, now: o.Now,
+		decoder: codec.NewDecoder(c.limits(), cache),
+		metrics: newMetrics(o.Registerer, cache),
+		slots:   make(chan struct{}, c.MaxInFlight),
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	h.scratch.New = func() any { return new(scratch) }
+	return h
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.now()
+	a := h.handle(w, r)
+	protocol := "1.0"
+	if a.version == codec.V2 {
+		protocol = "2.0"
+	}
+	h.metrics.requests.WithLabelValues(protocol, strconv.Itoa(a.status)).Inc()
+	h.metrics.seconds.WithLabelValues(protocol).Observe(h.now().Sub(start).Seconds())
+	a.send(w, r)
+}
+
+// handle does all that a request asks for and returns the answer.
+func (h *Handler) handle(w http.ResponseWriter, r *http.Request) answer {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return answer{status: http.StatusMethodNotAllowed, text: "remote write is a POST request"}
+	}
+	version, err := versionOf(r.Header)
+	if err == nil {
+		err = checkEncoding(r.Header)
+	}
+	if err != nil {
+		return answer{version: version, status: http.StatusUnsupportedMediaType, text: err.Error()}
+	}
+	id, err := tenant.FromRequest(r)
+	if err != nil {
+		return answer{version: version, status: http.StatusBadRequest, text: err.Error()}
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		h.metrics.limited.WithLabelValues(limitInFlight).Inc()
+		return answer{version: version, status: http.StatusServiceUnavailable, text: "too many requests in flight (remote_write.max_in_flight_requests)"}
+	}
+	h.metrics.inFlight.Inc()
+	defer h.metrics.inFlight.Dec()
+
+	s := h.scratch.Get().(*scratch)
+	defer h.release(s)
+	if a := h.readBody(s, w, r); a.status != 0 {
+		a.version = version
+		return a
+	}
+	return h.write(s, r, version, id)
+}
+
+// release gives a scratch back, unless one large request has made it so large that it would stay in memory for
+// the small ones.
+func (h *Handler) release(s *scratch) {
+	if cap(s.body)+cap(s.decoded)+s.request.Bytes() <= maxScratchBytes {
+		h.scratch.Put(s)
+	}
+}
+
+// readBody reads and decompresses the request's body into s.decoded; a zero answer is success.
+func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) answer {
+	var err error
+	s.body, err = appendAll(s.body[:0], http.MaxBytesReader(w, r.Body, int64(h.config.MaxBodyBytes)), r.ContentLength)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		h.metrics.limited.WithLabelValues(limitBody).Inc()
+		return answer{status: http.StatusRequestEntityTooLarge, text: "the body has more than " + strconv.Itoa(h.config.MaxBodyBytes) + " bytes (remote_write.max_body_bytes)"}
+	case err != nil:
+		return answer{status: http.StatusBadRequest, text: "cannot read the body: " + err.Error()}
+	}
+	n, err := snappy.DecodedLen(s.body)
+	switch {
+	case err != nil:
+		return answer{status: http.StatusBadRequest, text: "cannot decompress the body, which has to be in snappy's block format: " + err.Error()}
+	case n > h.config.MaxDecodedBytes:
+		h.metrics.limited.WithLabelValues(limitDecoded).Inc()
+		return answer{status: http.StatusBadRequest, text: "the body decompresses to more than " + strconv.Itoa(h.config.MaxDecodedBytes) + " bytes (remote_write.max_decoded_bytes)"}
+	}
+	if cap(s.decoded) < n {
+		s.decoded = make([]byte, n+n/4)
+	}
+	s.decoded, err = snappy.Decode(s.decoded[:cap(s.decoded)], s.body)
+	if err != nil {
+		return answer{status: http.StatusBadRequest, text: "cannot decompress the body: " + err.Error()}
+	}
+	return answer{}
+}
+
+// write decodes s.decoded and writes what is valid of it. What is not is reported after the rest is durable.
+func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id string) answer {
+	req := &s.request
+	if err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli()); err != nil {
+		return answer{version: version, status: statusOf(err), text: err.Error()}
+	}
+	if !req.Batch.Empty() {
+		if err := h.writer.Write(r.Context(), &req.Batch); err != nil {
+			return h.writeFailed(r, version, id, err)
+		}
+	}
+	req.Commit()
+	h.metrics.written(req.Accepted)
+	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted}
+	if req.Rejected.Total() > 0 {
+		h.metrics.refused(&req.Rejected)
+		a.status, a.text = http.StatusBadRequest, req.Rejected.String()
+		h.log.Debug("refused part of a remote write request", "tenant", id, "why", a.text)
+	}
+	return a
+}
+
+func (h *Handler) writeFailed(r *http.Request, version codec.Version, id string, err error) answer {
+	status := statusOf(err)
+	if r.Context().Err() == nil {
+		h.log.Warn("cannot write a remote write request", "tenant", id, "status", status, "err", err)
+	}
+	return answer{version: version, status: status, text: err.Error()}
+}

@@ -1,0 +1,93 @@
+package remotewrite
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metricstream/metricstream/remotewrite/codec"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	received *prometheus.CounterVec
+	rejected [](prometheus.Counter)
+	limited  *prometheus.CounterVec
+	inFlight prometheus.Gauge
+	seconds  *prometheus.HistogramVec
+}
+
+// Limits on whole requests, as the values of a metric's label.
+const (
+	limitInFlight = "in_flight_requests"
+	limitBody     = "body_bytes"
+	limitDecoded  = "decoded_bytes"
+)
+
+func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "metricstream_remote_write_requests_total",
+			Help: "Remote write requests by the version of the protocol and the status of the answer.",
+		}, []string{"protocol", "code"}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "metricstream_remote_write_received_total",
+			Help: "What was accepted and written, by kind: samples, histograms, exemplars, metadata.",
+		}, []string{"kind"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "metricstream_remote_write_limited_requests_total",
+			Help: "Requests refused before decoding because of a limit.",
+		}, []string{"limit"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "metricstream_remote_write_in_flight_requests",
+			Help: "Requests being worked on.",
+		}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "metricstream_remote_write_request_duration_seconds",
+			Help:    "Time from the first byte of a request to its answer.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"protocol"}),
+	}
+	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "metricstream_remote_write_rejected_total",
+		Help: "Samples, histograms, exemplars and metadata that were refused, by reason.",
+	}, []string{"reason"})
+	for _, why := range codec.Reasons() {
+		m.rejected = append(m.rejected, rejected.WithLabelValues(why.String()))
+	}
+	reg.MustRegister(m.requests, m.received, m.limited, m.inFlight, m.seconds, rejected)
+	m.registerCache(reg, cache)
+	return m
+}
+
+func (m *metrics) registerCache(reg prometheus.Registerer, cache *codec.Cache) {
+	counter := func(name, help string, value func(codec.CacheStats) uint64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "metricstream_remote_write_series_cache_" + name, Help: help},
+			func() float64 { return float64(value(cache.Stats())) }))
+	}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "metricstream_remote_write_cached_series",
+		Help: "Series whose labels are remembered.",
+	}, func() float64 { return float64(cache.Stats().Series) }))
+	counter("misses_total", "Label sets that had to be parsed.", func(s codec.CacheStats) uint64 { return s.Misses })
+	counter("full_total", "Series that were not remembered because the cache is full.", func(s codec.CacheStats) uint64 { return s.Full })
+	counter("evicted_total", "Series that were dropped because they were idle.", func(s codec.CacheStats) uint64 { return s.Evicted })
+	counter("collisions_total", "Label sets that were refused because another one has their key.", func(s codec.CacheStats) uint64 { return s.Collisions })
+}
+
+func (m *metrics) written(n codec.Counts) {
+	for _, k := range []struct {
+		kind string
+		n    int
+	}{{"samples", n.Samples}, {"histograms", n.Histograms}, {"exemplars", n.Exemplars}, {"metadata", n.Metadata}} {
+		if k.n > 0 {
+			m.received.WithLabelValues(k.kind).Add(float64(k.n))
+		}
+	}
+}
+
+func (m *metrics) refused(r *codec.Rejected) {
+	for why, c := range m.rejected {
+		if n := r.Count(codec.Reason(why)); n > 0 {
+			c.Add(float64(n))
+		}
+	}
+}
