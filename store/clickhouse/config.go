@@ -1,0 +1,90 @@
+package clickhouse
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// DefaultDatabase is where the tables are when the DSN names no database.
+const DefaultDatabase = "metricstream"
+
+// Config says which ClickHouse to use.
+type Config struct {
+	// DSN is clickhouse://user:password@host:9000/database, with several hosts separated by commas, and
+	// options such as secure=true, compress=lz4 or dial_timeout=10s. Only the native protocol is supported.
+	DSN string `yaml:"dsn"`
+
+	// MaxConnections bounds the statements that run at once; others wait.
+	MaxConnections int `yaml:"max_connections"`
+}
+
+// DefaultConfig returns the defaults; DSN has none.
+func DefaultConfig() Config { return Config{MaxConnections: 64} }
+
+// Validate checks everything that can be checked without a connection.
+func (c Config) Validate() error {
+	if c.MaxConnections < 1 {
+		return fmt.Errorf("max_connections is %d: set it to 1 or more", c.MaxConnections)
+	}
+	_, err := c.parse()
+	return err
+}
+
+// parse returns the options of the DSN with the database named. Its errors do not repeat the DSN, which has a
+// password in it.
+func (c Config) parse() (*clickhouse.Options, error) {
+	if c.DSN == "" {
+		return nil, errors.New("dsn is empty: set it to something like clickhouse://user:password@host:9000/metricstream")
+	}
+	o, err := clickhouse.ParseDSN(c.DSN)
+	if err != nil {
+		return nil, errors.New("dsn cannot be parsed: set it to something like clickhouse://user:password@host:9000/metricstream")
+	}
+	if o.Protocol != clickhouse.Native {
+		return nil, errors.New("dsn names the HTTP protocol: use clickhouse:// and the native port, 9000 or with secure=true 9440")
+	}
+	if o.Auth.Database == "" {
+		o.Auth.Database = DefaultDatabase
+	}
+	if o.Auth.Username == "" {
+		o.Auth.Username = "default"
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 10 * time.Second
+	}
+	return o, nil
+}
+
+// chOptions translates the DSN's options for ch-go, all but the address.
+func chOptions(o *clickhouse.Options) ch.Options {
+	opt := ch.Options{
+		Database:         o.Auth.Database,
+		User:             o.Auth.Username,
+		Password:         o.Auth.Password,
+		ClientName:       "metricstream",
+		TLS:              o.TLS,
+		DialTimeout:      o.DialTimeout,
+		HandshakeTimeout: o.DialTimeout,
+		// A packet that does not come within this time only makes the client look whether its context is
+		// done; it is how soon a cancelled context ends a silent statement.
+		ReadTimeout: 200 * time.Millisecond,
+	}
+	if o.Compression != nil {
+		switch o.Compression.Method {
+		case clickhouse.CompressionLZ4:
+			opt.Compression = ch.CompressionLZ4
+		case clickhouse.CompressionLZ4HC:
+			opt.Compression = ch.CompressionLZ4HC
+		case clickhouse.CompressionZSTD:
+			opt.Compression = ch.CompressionZSTD
+		}
+	}
+	for k, v := range o.Settings {
+		opt.Settings = append(opt.Settings, ch.Setting{Key: k, Value: fmt.Sprint(v), Important: true})
+	}
+	return opt
+}

@@ -1,0 +1,132 @@
+package clickhouse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
+)
+
+// extras are what series may have beside float samples: few or nothing in most selections. Points are in order
+// of time.
+type extras struct {
+	histograms map[store.Key][]store.HistogramPoint
+	starts     map[store.Key][]store.StartPoint
+}
+
+// pendingExtras are extras that are being read while the samples are.
+type pendingExtras struct {
+	done   chan struct{}
+	extras *extras
+	err    error
+}
+
+func (p *pendingExtras) wait() (*extras, error) {
+	<-p.done
+	return p.extras, p.err
+}
+
+// startExtras begins to read; the caller has to wait until done is closed.
+func (s *Store) startExtras(ctx context.Context, p sqlgen.Points, maxSamples int) *pendingExtras {
+	pending := &pendingExtras{done: make(chan struct{})}
+	go func() {
+		defer close(pending.done)
+		pending.extras, pending.err = s.readExtras(ctx, p, maxSamples)
+	}()
+	return pending
+}
+
+func (s *Store) readExtras(ctx context.Context, p sqlgen.Points, maxSamples int) (*extras, error) {
+	e := &extras{histograms: map[store.Key][]store.HistogramPoint{}, starts: map[store.Key][]store.StartPoint{}}
+	if err := s.readHistograms(ctx, p, maxSamples, e); err != nil {
+		return nil, err
+	}
+	if err := s.readStarts(ctx, p, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (s *Store) readHistograms(ctx context.Context, p sqlgen.Points, maxSamples int, e *extras) error {
+	var metrics proto.ColUInt32
+	var ids proto.ColUInt64
+	var times proto.ColInt64
+	var blobs proto.ColStr
+	q := withKeys(p)
+	q.Result = proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "ts", Data: &times}, {Name: "blob", Data: &blobs}}
+	var key store.Key // of the last row
+	var last []byte   // its blob
+	total := 0
+	return s.query(ctx, "histograms", p.Histograms(), q, func(rows int) error {
+		for i := range rows {
+			point := store.HistogramPoint{TimeMs: times[i]}
+			var err error
+			if point.Int, point.Float, err = store.DecodeHistogram(blobs.RowBytes(i)); err != nil {
+				return err
+			}
+			k := store.Key{Metric: metrics[i], ID: ids[i]}
+			points := e.histograms[k]
+			if n := len(points); n > 0 && k == key && points[n-1].TimeMs == point.TimeMs {
+				if preferHistogram(points[n-1], last, point, blobs.RowBytes(i)) {
+					points[n-1] = point
+					last = append(last[:0], blobs.RowBytes(i)...)
+				}
+				continue
+			}
+			if total++; maxSamples > 0 && total > maxSamples {
+				return samplesLimit(s.metrics.limits, maxSamples)
+			}
+			e.histograms[k] = append(points, point)
+			key, last = k, append(last[:0], blobs.RowBytes(i)...)
+		}
+		return nil
+	})
+}
+
+// preferHistogram reports whether, of two histograms of one series at one time, b is the one that readers see:
+// one that is not a stale marker, else the one of the greater count, else of the greater encoding.
+func preferHistogram(a store.HistogramPoint, blobA []byte, b store.HistogramPoint, blobB []byte) bool {
+	if sa, sb := staleHistogram(a), staleHistogram(b); sa != sb {
+		return sa
+	}
+	if ca, cb := countOf(a), countOf(b); ca != cb {
+		return store.Prefer(ca, cb)
+	}
+	return bytes.Compare(blobA, blobB) < 0
+}
+
+func countOf(p store.HistogramPoint) float64 {
+	if p.Int != nil {
+		return float64(p.Int.Count)
+	}
+	return p.Float.Count
+}
+
+func (s *Store) readStarts(ctx context.Context, p sqlgen.Points, e *extras) error {
+	var metrics proto.ColUInt32
+	var ids proto.ColUInt64
+	var times, starts proto.ColInt64
+	q := withKeys(p)
+	q.Result = proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "ts", Data: &times}, {Name: "start", Data: &starts}}
+	err := s.query(ctx, "starts", p.Starts(), q, func(rows int) error {
+		for i := range rows {
+			k := store.Key{Metric: metrics[i], ID: ids[i]}
+			points, point := e.starts[k], store.StartPoint{TimeMs: times[i], StartMs: starts[i]}
+			// Of two starts at one time the later one holds; of those before the selection the last.
+			if n := len(points); n > 0 && (points[n-1].TimeMs == point.TimeMs || point.TimeMs <= p.MinMs) {
+				points[n-1] = point
+				continue
+			}
+			e.starts[k] = append(points, point)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot read start timestamps: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ClickHouse/ch-go"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// pool keeps connections of ch-go for the hot paths. A connection that was idle may have died with its server;
+// a statement that finds this out before anything came back is tried once more on a new one.
+type pool struct {
+	options   ch.Options
+	addresses []string
+	slots     chan struct{}
+
+	mu     sync.Mutex
+	idle   []*ch.Client
+	next   int
+	closed bool
+}
+
+func newPool(options ch.Options, addresses []string, maxConnections int) *pool {
+	return &pool{options: options, addresses: addresses, slots: make(chan struct{}, maxConnections)}
+}
+
+// do runs one statement. mayRepeat is asked before a second try whether nothing of the first has been used.
+func (p *pool) do(ctx context.Context, q ch.Query, mayRepeat func() bool) error {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c, reused, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.Do(ctx, q)
+	if err != nil && reused && !ch.IsException(err) && ctx.Err() == nil && mayRepeat() {
+		p.discard(c)
+		if c, err = p.dial(ctx); err != nil {
+			return err
+		}
+		err = c.Do(ctx, q)
+	}
+	if err != nil && !ch.IsException(err) {
+		p.discard(c)
+		return err
+	}
+	p.release(c)
+	return err
+}
+
+func (p *pool) acquire(ctx context.Context) (c *ch.Client, reused bool, err error) {
+	p.mu.Lock()
+	for len(p.idle) > 0 {
+		c = p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		if !c.IsClosed() {
+			p.mu.Unlock()
+			return c, true, nil
+		}
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		return nil, false, errors.New("cannot use ClickHouse: the store is closed")
+	}
+	c, err = p.dial(ctx)
+	return c, false, err
+}
+
+// dial tries every address once, beginning with another one each time.
+func (p *pool) dial(ctx context.Context) (*ch.Client, error) {
+	p.mu.Lock()
+	first := p.next
+	p.next++
+	p.mu.Unlock()
+	var errs []error
+	for i := range p.addresses {
+		o := p.options
+		o.Address = p.addresses[(first+i)%len(p.addresses)]
+		c, err := ch.Dial(ctx, o)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, fmt.Errorf("cannot connect to ClickHouse at %s: %w", o.Address, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (p *pool) release(c *ch.Client) {
+	p.mu.Lock()
+	if !p.closed && !c.IsClosed() {
+		p.idle = append(p.idle, c)
+		c = nil
+	}
+	p.mu.Unlock()
+	if c != nil {
+		p.discard(c)
+	}
+}
+
+// discard closes a connection whose state is unknown; it may be closed already, which is no matter.
+func (p *pool) discard(c *ch.Client) { _ = c.Close() }
+
+func (p *pool) close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	for _, c := range idle {
+		p.discard(c)
+	}
+}
+
+// verdict gives an error of the client or the server its kind. All that is not plainly a fault of the statement
+// or its data may go away by itself or by an operator's hand, and is left as unavailable.
+func verdict(err error) error {
+	if e, ok := ch.AsException(err); ok && invalidCode(int(e.Code)) {
+		return store.Invalidf("%w", err)
+	}
+	return err
+}
+
+func invalidCode(code int) bool {
+	switch code {
+	case 6, // CANNOT_PARSE_TEXT
+		26,  // CANNOT_PARSE_QUOTED_STRING
+		27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+		36,  // BAD_ARGUMENTS
+		43,  // ILLEGAL_TYPE_OF_ARGUMENT
+		53,  // TYPE_MISMATCH
+		62,  // SYNTAX_ERROR
+		70,  // CANNOT_CONVERT_TYPE
+		72,  // CANNOT_PARSE_NUMBER
+		117, // INCORRECT_DATA
+		427: // CANNOT_COMPILE_REGEXP
+		return true
+	}
+	return false
+}

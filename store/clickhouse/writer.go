@@ -1,0 +1,89 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// Write inserts a batch: first the series, so that no sample is ever visible without its labels, then
+// everything that belongs to them, then the progress that says that all of it is there. One insert is one table
+// and one day, so each is atomic; every one of them can be repeated.
+func (s *Store) Write(ctx context.Context, b *store.Batch) error {
+	steps := []func(context.Context, *store.Batch) error{
+		s.writeSeries, s.writeSamples, s.writeStarts, s.writeHistograms, s.writeExemplars, s.writeMetadata, s.writeProgress,
+	}
+	for _, step := range steps {
+		if err := step(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxInsertRows bounds the memory that one insert needs in the server.
+const maxInsertRows = 1 << 20
+
+var insertSettings = []ch.Setting{
+	{Key: "async_insert", Value: "0"},
+	{Key: "insert_deduplicate", Value: "0"},
+	{Key: "optimize_on_insert", Value: "0"},
+	{Key: "log_comment", Value: "metricstream write"},
+}
+
+// insert sends one block. It may be sent twice, which is harmless.
+func (s *Store) insert(ctx context.Context, table string, input proto.Input) error {
+	rows := input[0].Data.Rows()
+	if rows == 0 {
+		return nil
+	}
+	begin := time.Now()
+	q := ch.Query{Body: input.Into(table), Input: input, Settings: insertSettings}
+	err := s.pool.do(ctx, q, func() bool { return true })
+	s.metrics.inserted(table, rows, begin, err)
+	if err != nil {
+		return fmt.Errorf("cannot insert %d rows into %s: %w", rows, table, verdict(err))
+	}
+	return nil
+}
+
+func (s *Store) writeSamples(ctx context.Context, b *store.Batch) error {
+	if b.Samples.Len() == 0 {
+		return nil
+	}
+	if int64(b.Samples.Len()) > math.MaxUint32 {
+		return store.Invalidf("cannot write %d samples in one batch", b.Samples.Len())
+	}
+	sorted := s.sorters.get()
+	defer s.sorters.put(sorted)
+	sorted.sort(&b.Samples)
+	out := &sorted.out
+	for _, d := range sorted.days {
+		for i := d.begin; i < d.end; i += maxInsertRows {
+			j := min(i+maxInsertRows, d.end)
+			err := s.insert(ctx, "samples", proto.Input{
+				{Name: "metric", Data: proto.ColUInt32(out.Metrics[i:j])},
+				{Name: "id", Data: proto.ColUInt64(out.IDs[i:j])},
+				{Name: "ts", Data: proto.ColInt64(out.TimesMs[i:j])},
+				{Name: "exp", Data: proto.ColInt8(out.Exps[i:j])},
+				{Name: "mant", Data: proto.ColInt64(out.Mants[i:j])},
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// clampDay keeps days in the range of the table's type, which reaches 5.8 million years to both sides. Times
+// beyond it share the last day.
+func clampDay(day int64) int32 {
+	return int32(max(math.MinInt32+1, min(day, math.MaxInt32-1)))
+}
