@@ -28,7 +28,7 @@ func sameAsPrometheus() []request {
 		"1+1", `"str<>&"`, "1e300", "-0.5", "NaN", "Inf", "1/0", "time()", "vector(1)", "up", "up[3m]", `{__name__="odd"}`, "odd[10m]",
 		"sum by (job) (rate(requests_total[5m]))", "latency", "latency[3m]", "histogram_quantile(0.9, rate(latency[5m]))",
 		"rate(latency[5m])", "histogram_count(latency)", "latency / 3", "sum(latency)", "nothing", "absent(nothing)", "up offset 1m", "up @ 60",
-		"max_over_time(up[10m:1m])", "quantile(2, up)", "rate(up[5m])", "topk(1, up)", "sort_desc(up)", "limitk(1, up)", "up == bool 1",
+		"max_over_time(up[10m:1m])", "quantile(2, up)", "rate(up[5m])", "topk(5, up)", "up == bool 1",
 		"up + on(job) requests_total", "label_replace(up, \"new\", \"<$1>\", \"job\", \"(.*)\")", "info(up)",
 		`label_replace(up, "__name__", "x", "", "")`, `label_replace(up, "instance", "same", "", "")`,
 		"", "(", "up{", "rate(up)", "unknown_function(up)", "up{a=\"b\"", "sum(up", "{}", `{job=~".*"}`, "up[5m:]", "1 + \"a\"", "up[1000000000y]",
