@@ -81,10 +81,6 @@ func loadLibrary(path string) (*lib, error) {
 		return nil, fmt.Errorf("cannot load the ClickHouse engine's library %s: %w", path, err)
 	}
 	l := &lib{}
-	g := &guard{}
-	if err := g.install(handle); err != nil {
-		return nil, err
-	}
 	for name, f := range map[string]any{
 		"chdb_query_cmdline":               &l.cmdline,
 		"chdb_result_error":                &l.resultError,

@@ -12,11 +12,13 @@ const (
 	// tables of a large folder on a slow disk takes a while.
 	startTimeout = 2 * time.Minute
 
+	// The engine is back within 0.2 s and a broken handshake is enough to end it, so there is no reason to wait
+	// long; the bound only keeps an engine that cannot live from eating the machine.
 	minBackoff = 100 * time.Millisecond
-	maxBackoff = 10 * time.Second
+	maxBackoff = 2 * time.Second
 
 	// stableAfter is how long an engine has to live before its death is again treated as the first.
-	stableAfter = time.Minute
+	stableAfter = 10 * time.Second
 
 	portAttempts = 5
 )
