@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"time"
 	"unicode/utf8"
 	"unsafe"
 
@@ -155,12 +154,5 @@ func showSeries(ls labels.Labels) string {
 func collisionDetail(ls labels.Labels) func() string {
 	return func() string {
 		return fmt.Sprintf("series %s has the same key as another series; change any of its labels", showSeries(ls))
-	}
-}
-
-func futureDetail(ls labels.Labels, timeMs, nowMs int64) func() string {
-	return func() string {
-		return fmt.Sprintf("series %s has a point at %d, which is %s ahead of the receiver's clock", showSeries(ls), timeMs,
-			time.Duration(min(timeMs-nowMs, 1<<42))*time.Millisecond)
 	}
 }

@@ -86,13 +86,11 @@ func (r *Request) addMetadata(name, typ string, help, unit []byte) {
 
 // metadataV2 is the Metadata message inside a TimeSeries of 2.0.
 type metadataV2 struct {
-	set              bool
 	typ              uint64
 	helpRef, unitRef uint32
 }
 
 func (m *metadataV2) parse(msg []byte) error {
-	m.set = true
 	in := reader{buf: msg}
 	for {
 		field, wire, ok := in.next()
@@ -115,7 +113,7 @@ func (m *metadataV2) parse(msg []byte) error {
 // addSeriesMetadata adds what a series of 2.0 says of its family. Each series says it with each sample, so it is
 // only passed on when it is news, and then once for all series of the family in the request.
 func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool) {
-	if !m.set || t.series == nil || t.slot < 0 || m.typ == 0 && m.helpRef == 0 && m.unitRef == 0 {
+	if t.series == nil || !m.says() {
 		return
 	}
 	n := uint32(len(r.symbols))
@@ -126,17 +124,15 @@ func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool
 		return
 	}
 	help, unit := &r.symbols[m.helpRef], &r.symbols[m.unitRef]
-	typ := metadataWord(m.typ)
-	var buf [8 + 16 + 16]byte
-	binary.LittleEndian.PutUint64(buf[:], m.typ<<1|1)
-	help.hash.put(buf[8:])
-	unit.hash.put(buf[24:])
-	hash := xxh3.HashSeed(buf[:], r.seed) | 1
+	hash := r.hashMetadata(m.typ, help, unit)
 	s := t.series
 	if s.metadata.Load() == hash && r.nowMs-s.metadataMs.Load() < metadataAgainMs {
 		return
 	}
-	r.slots[t.slot].metadata = hash
+	if t.slot >= 0 {
+		r.slots[t.slot].metadata = hash
+	}
+	typ := metadataWord(m.typ)
 	name := family(s.labels.Get(labels.MetricName), typ, hasHistograms)
 	inRequest := xxh3.HashStringSeed(name, hash)
 	if _, ok := r.metadata[inRequest]; ok {
@@ -151,6 +147,17 @@ func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool
 	}
 	r.metadata[inRequest] = struct{}{}
 	r.addMetadata(strings.Clone(name), typ, help.text, unit.text)
+}
+
+// says reports whether there is anything in the message.
+func (m *metadataV2) says() bool { return m.typ != 0 || m.helpRef != 0 || m.unitRef != 0 }
+
+func (r *Request) hashMetadata(typ uint64, help, unit *symbol) uint64 {
+	var buf [8 + 16 + 16]byte
+	binary.LittleEndian.PutUint64(buf[:], typ)
+	help.hash.put(buf[8:])
+	unit.hash.put(buf[24:])
+	return xxh3.HashSeed(buf[:], r.seed) | 1 // 0 is none
 }
 
 // family returns the name of the metric family that a series belongs to: metadata is asked for by that name, as

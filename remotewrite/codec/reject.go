@@ -20,6 +20,7 @@ const (
 	KeyCollision
 	EmptySeries
 	TooFarInFuture
+	BeforeEpoch
 	BadHistogram
 	BadExemplar
 	BadMetadata
@@ -29,7 +30,7 @@ const (
 
 var reasonWords = [numReasons]string{
 	"invalid_labels", "missing_metric_name", "duplicate_label_name", "too_many_labels", "label_too_long",
-	"invalid_symbol_ref", "series_key_collision", "empty_series", "too_far_in_future", "invalid_histogram",
+	"invalid_symbol_ref", "series_key_collision", "empty_series", "too_far_in_future", "before_1970", "invalid_histogram",
 	"invalid_exemplar", "invalid_metadata",
 }
 

@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"fmt"
 	"math"
+	"time"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -154,8 +156,8 @@ func (r *Request) open(t *target, timeMs int64) int {
 		t.lost++
 		return -1
 	}
-	if timeMs > r.nowMs+r.decoder.limits.FutureMs {
-		r.Rejected.add(TooFarInFuture, 1, futureDetail(t.series.labels, timeMs, r.nowMs))
+	if timeMs < 0 || timeMs > r.nowMs+r.decoder.limits.FutureMs {
+		r.refuseTime(t, timeMs)
 		return -1
 	}
 	i, ok := r.slotOf(t)
@@ -167,6 +169,21 @@ func (r *Request) open(t *target, timeMs int64) int {
 	s.MinMs = min(s.MinMs, timeMs)
 	s.MaxMs = max(s.MaxMs, timeMs)
 	return i
+}
+
+// refuseTime counts a point whose time cannot be: partitions by time, and buckets that close when time has passed,
+// would suffer from one bad clock.
+func (r *Request) refuseTime(t *target, timeMs int64) {
+	if timeMs < 0 {
+		r.Rejected.add(BeforeEpoch, 1, func() string {
+			return fmt.Sprintf("series %s has a point at %d, which is before 1970", showSeries(t.series.labels), timeMs)
+		})
+		return
+	}
+	r.Rejected.add(TooFarInFuture, 1, func() string {
+		return fmt.Sprintf("series %s has a point at %d, which is %s ahead of the receiver's clock", showSeries(t.series.labels), timeMs,
+			time.Duration(min(timeMs-r.nowMs, 1<<42))*time.Millisecond)
+	})
 }
 
 // close ends a TimeSeries message.

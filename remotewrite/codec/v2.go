@@ -131,7 +131,7 @@ func (r *Request) seriesV2(msg []byte) error {
 	if in.err != nil {
 		return in.err
 	}
-	t, err := r.targetV2(floats + histograms + exemplars)
+	t, err := r.targetV2(floats+histograms+exemplars == 0 && !meta.says())
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,8 @@ func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
 	}
 }
 
-// targetV2 returns the target for the label set in r.refs.
-func (r *Request) targetV2(points int) (target, error) {
+// targetV2 returns the target for the label set in r.refs, of a message that says something of it or is empty.
+func (r *Request) targetV2(empty bool) (target, error) {
 	r.raw = r.raw[:0]
 	for _, ref := range r.refs {
 		if ref >= uint32(len(r.symbols)) {
@@ -178,10 +178,10 @@ func (r *Request) targetV2(points int) (target, error) {
 		r.raw = r.raw[:0]
 	}
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
-	if err == nil && points == 0 && t.series != nil {
+	if err == nil && empty && t.series != nil {
 		ls := t.series.labels
 		r.refuse(&t, EmptySeries, func() string {
-			return fmt.Sprintf("series %s has neither samples nor histograms nor exemplars", showSeries(ls))
+			return fmt.Sprintf("series %s has neither samples nor histograms nor exemplars nor metadata", showSeries(ls))
 		})
 	}
 	return t, err
