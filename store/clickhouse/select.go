@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -19,7 +20,7 @@ func (s *Store) query(ctx context.Context, name string, st sqlgen.Statement, q c
 	for _, p := range st.Params {
 		q.Parameters = append(q.Parameters, proto.Parameter{Key: p.Name, Value: p.Value})
 	}
-	q.Settings = append(q.Settings, ch.Setting{Key: "log_comment", Value: "metricstream select " + name})
+	q.Settings = append(slices.Clip(q.Settings), ch.Setting{Key: "log_comment", Value: "metricstream select " + name})
 	var stopped error
 	total := 0
 	q.OnResult = func(_ context.Context, block proto.Block) error {

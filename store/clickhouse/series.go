@@ -37,6 +37,9 @@ func seriesOf(sel store.Selection) sqlgen.Series {
 
 // findSeries returns the series that the selection's matchers choose, sorted by key.
 func (s *Store) findSeries(ctx context.Context, sel store.Selection) ([]foundSeries, error) {
+	if sel.MinMs > sel.MaxMs {
+		return nil, nil
+	}
 	var found []foundSeries
 	var metrics proto.ColUInt32
 	var ids proto.ColUInt64
@@ -121,11 +124,18 @@ func (s *Store) LabelValues(ctx context.Context, name string, sel store.Selectio
 	return s.strings(ctx, "label values", seriesOf(sel).Values(name), sel)
 }
 
-// strings reads one column of strings. It may be of a LowCardinality type.
+// plainStrings makes the server send columns of LowCardinality(String) as strings.
+var plainStrings = []ch.Setting{{Key: "low_cardinality_allow_in_native_format", Value: "0"}}
+
+// strings reads one column of strings.
 func (s *Store) strings(ctx context.Context, what string, st sqlgen.Statement, sel store.Selection) ([]string, error) {
 	out := []string{}
+	if sel.MinMs > sel.MaxMs {
+		return out, nil
+	}
 	var col proto.ColStr
-	err := s.query(ctx, what, st, ch.Query{Result: proto.Results{{Data: &col}}}, func(rows int) error {
+	q := ch.Query{Result: proto.Results{{Data: &col}}, Settings: plainStrings}
+	err := s.query(ctx, what, st, q, func(rows int) error {
 		for i := range rows {
 			out = append(out, col.Row(i))
 		}

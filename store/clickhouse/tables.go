@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
@@ -53,14 +55,21 @@ func (s *Store) Exemplars(ctx context.Context, sel store.Selection) ([]store.Ser
 	if err != nil {
 		return nil, err
 	}
+	for i := range out {
+		slices.SortFunc(out[i].Exemplars, compareExemplars)
+	}
 	return out, nil
 }
 
-// Metadata returns what senders said of a tenant's metrics; see [store.MetadataReader]. A metric of which they
-// said several things comes several times.
+// compareExemplars puts the exemplars of a series in the order of time; the rest only makes the order total.
+func compareExemplars(a, b store.Exemplar) int {
+	return cmp.Or(cmp.Compare(a.TimeMs, b.TimeMs), cmp.Compare(a.Value, b.Value), labels.Compare(a.Labels, b.Labels))
+}
+
+// Metadata returns what senders said of a tenant's metrics; see [store.MetadataReader].
 func (s *Store) Metadata(ctx context.Context, tenant, name string) ([]store.Metadata, error) {
 	var names, types, helps, units proto.ColStr
-	q := ch.Query{Result: proto.Results{{Name: "name", Data: &names}, {Name: "type", Data: &types},
+	q := ch.Query{Settings: plainStrings, Result: proto.Results{{Name: "name", Data: &names}, {Name: "type", Data: &types},
 		{Name: "help", Data: &helps}, {Name: "unit", Data: &units}}}
 	out := []store.Metadata{}
 	err := s.query(ctx, "metadata", sqlgen.Metadata(tenant, name), q, func(rows int) error {

@@ -130,8 +130,17 @@ func (s *Store) writeMetadata(ctx context.Context, b *store.Batch) error {
 	if len(b.Metadata) == 0 {
 		return nil
 	}
+	// The rows of one insert are seen at one time, so the last of each metric is chosen here.
+	type metric struct{ tenant, name string }
+	last := map[metric]int{}
+	for i, m := range b.Metadata {
+		last[metric{m.Tenant, m.Name}] = i
+	}
 	var tenants, names, types, helps, units proto.ColStr
-	for _, m := range b.Metadata {
+	for i, m := range b.Metadata {
+		if last[metric{m.Tenant, m.Name}] != i {
+			continue
+		}
 		tenants.Append(m.Tenant)
 		names.Append(m.Name)
 		types.Append(m.Type)

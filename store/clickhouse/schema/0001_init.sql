@@ -109,18 +109,18 @@ SELECT tenant, label, value, name, metric, id, first_day, last_day
 FROM series
 ARRAY JOIN mapKeys(labels) AS label, mapValues(labels) AS value;
 
--- What senders said of metric families. A family that changes keeps every description.
+-- What senders said of metric families; what came last holds.
 CREATE TABLE IF NOT EXISTS metric_metadata
 (
     tenant LowCardinality(String),
     name   String CODEC(ZSTD(1)),
     type   LowCardinality(String),
     help   String CODEC(ZSTD(1)),
-    unit   String CODEC(ZSTD(1))
+    unit   String CODEC(ZSTD(1)),
+    seen   DateTime64(9) DEFAULT now64(9)
 )
-ENGINE = ReplacingMergeTree
-PRIMARY KEY (tenant, name)
-ORDER BY (tenant, name, type, help, unit)
+ENGINE = ReplacingMergeTree(seen)
+ORDER BY (tenant, name)
 SETTINGS non_replicated_deduplication_window = 0;
 
 -- How far the log has been written into the tables above; a row is written after the data that it speaks of.

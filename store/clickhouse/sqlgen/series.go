@@ -25,10 +25,10 @@ func (s Series) Names() Statement {
 	var b builder
 	if len(s.Matchers) == 0 {
 		s.whereTenantAndDays(&b)
-		return b.statement("SELECT DISTINCT toString(label) AS label_name FROM postings $WHERE ORDER BY label_name")
+		return b.statement("SELECT DISTINCT label AS label_name FROM postings $WHERE ORDER BY label_name")
 	}
 	s.where(&b)
-	return b.statement("SELECT DISTINCT toString(arrayJoin(mapKeys(labels))) AS label_name FROM series $WHERE ORDER BY label_name")
+	return b.statement("SELECT DISTINCT arrayJoin(mapKeys(labels)) AS label_name FROM series $WHERE ORDER BY label_name")
 }
 
 // Values returns the values of one label of the series, sorted, without the empty one.

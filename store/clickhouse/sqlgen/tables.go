@@ -7,5 +7,5 @@ func Metadata(tenant, name string) Statement {
 	if name != "" {
 		b.where("name = " + b.text(name))
 	}
-	return b.statement("SELECT DISTINCT name, toString(type) AS type, help, unit FROM metric_metadata $WHERE ORDER BY name, type, help, unit")
+	return b.statement("SELECT name, type, help, unit FROM metric_metadata FINAL $WHERE ORDER BY name")
 }
