@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
@@ -106,11 +105,13 @@ func (a *API) selectQuery(ctx context.Context, q *prompb.Query, f func(storage.S
 	return set.Err()
 }
 
-// readHints keeps the query's own times. The hints of a client may be narrower or wider than what it asks for:
-// Prometheus passes them on as leave to skip blocks, but an exact store would cut the answer by them.
+// readHints narrows the time of a query to that of its hints, where it has them. Nothing else of them is passed
+// on: some functions, such as "series", would be taken as leave to read no samples.
 func readHints(q *prompb.Query) *storage.SelectHints {
 	hints := &storage.SelectHints{Start: q.StartTimestampMs, End: q.EndTimestampMs}
-	if h := q.Hints; h != nil {
+	if h := q.Hints; h != nil && h.EndMs != 0 {
+		hints.Start = max(hints.Start, h.StartMs)
+		hints.End = min(hints.End, h.EndMs)
 		hints.Step, hints.Range = h.StepMs, h.RangeMs
 	}
 	return hints
@@ -137,7 +138,7 @@ func readMatchers(all []*prompb.LabelMatcher) ([]*labels.Matcher, error) {
 		}
 		out = append(out, matcher)
 	}
-	if !slices.ContainsFunc(out, func(m *labels.Matcher) bool { return !m.Matches("") }) {
+	if !selective(out) {
 		return nil, errors.New("at least one matcher must not match the empty string")
 	}
 	return out, nil

@@ -116,12 +116,8 @@ func (f *frameWriter) writeFrame(query int64) error {
 // startless hides start timestamps: chunks that hold them have an encoding that remote read does not know.
 type startless struct{ storage.Series }
 
-func (s startless) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
-	if it, ok := reuse.(*startlessIterator); ok {
-		it.Iterator = s.Series.Iterator(it.Iterator)
-		return it
-	}
-	return &startlessIterator{s.Series.Iterator(nil)}
+func (s startless) Iterator(chunkenc.Iterator) chunkenc.Iterator {
+	return startlessIterator{s.Series.Iterator(nil)}
 }
 
 type startlessIterator struct{ chunkenc.Iterator }

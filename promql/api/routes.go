@@ -14,7 +14,11 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	mux.HandleFunc(root, func(w http.ResponseWriter, r *http.Request) {
 		a.serve(w, r, strings.TrimPrefix(r.URL.Path, root))
 	})
-	mux.HandleFunc("GET "+prefix+"/federate", a.serveFederate)
+	mux.HandleFunc("GET "+prefix+"/federate", func(w http.ResponseWriter, r *http.Request) {
+		a.observe("federate", w, r, func(w http.ResponseWriter, r *http.Request) {
+			a.answer(w, r, endpoint{get: true, serve: a.compress(http.HandlerFunc(a.federate))})
+		})
+	})
 }
 
 // table is every path below /api/v1 that has no variable in it.
