@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// Command adds "bench write" and "bench query" to app. The returned function runs the command that
+// Command adds "bench write", "bench query" and "bench table" to app. The returned function runs the command that
 // app.Parse selected, and says by handled whether it was one of these.
 func Command(app *kingpin.Application) (run func(ctx context.Context, selected string, out io.Writer) (handled bool, err error)) {
 	parent := app.Command("bench", "Measure a Prometheus-compatible backend: write realistic series to it, query them.")
@@ -22,6 +22,8 @@ func Command(app *kingpin.Application) (run func(ctx context.Context, selected s
 	writeOptions := BindWrite(writeCmd)
 	queryCmd := parent.Command("query", "Query the series of an earlier \"bench write\" and report latencies.")
 	queryOptions := BindQuery(queryCmd)
+	tableCmd := parent.Command("table", "Print a Markdown table over the summaries of several targets.")
+	folders := tableCmd.Arg("folder", "Folder named after its target, with flat.json, paced.json and query.json.").Required().ExistingDirs()
 	return func(ctx context.Context, selected string, out io.Writer) (bool, error) {
 		switch selected {
 		case writeCmd.FullCommand():
@@ -30,6 +32,8 @@ func Command(app *kingpin.Application) (run func(ctx context.Context, selected s
 		case queryCmd.FullCommand():
 			_, err := RunQuery(ctx, *queryOptions, out)
 			return true, err
+		case tableCmd.FullCommand():
+			return true, RunTable(*folders, out)
 		}
 		return false, nil
 	}
@@ -38,6 +42,7 @@ func Command(app *kingpin.Application) (run func(ctx context.Context, selected s
 // BindWrite adds the flags of [WriteOptions] to cmd. The result is filled when the command line is parsed.
 func BindWrite(cmd *kingpin.CmdClause) *WriteOptions {
 	o := DefaultWriteOptions()
+	o.QueryParams, o.Headers = map[string]string{}, map[string]string{}
 	cmd.Flag("url", "Remote-write URL.").Default(o.URL).StringVar(&o.URL)
 	cmd.Flag("query-url", "Base URL of the Prometheus API for the visibility probe; empty: scheme and host of --url. \"none\": no probe.").StringVar(&o.QueryURL)
 	cmd.Flag("query-param", "Parameter added to every query, name=value. Repeatable.").StringMapVar(&o.QueryParams)
@@ -64,6 +69,7 @@ func BindWrite(cmd *kingpin.CmdClause) *WriteOptions {
 // BindQuery adds the flags of [QueryOptions] to cmd. The result is filled when the command line is parsed.
 func BindQuery(cmd *kingpin.CmdClause) *QueryOptions {
 	o := DefaultQueryOptions()
+	o.QueryParams, o.Headers = map[string]string{}, map[string]string{}
 	cmd.Flag("url", "Base URL of the Prometheus API.").Default(o.URL).StringVar(&o.URL)
 	cmd.Flag("written", "Summary (--json) of the \"bench write\" whose series are queried.").Required().StringVar(&o.Written)
 	cmd.Flag("query-param", "Parameter added to every query, name=value. Repeatable.").StringMapVar(&o.QueryParams)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,19 +18,19 @@ import (
 const probeMetric = "metricstream_bench_probe"
 
 // probe measures how long an acknowledged sample takes to become visible: it writes samples of one series, at the
-// newest timestamp of the run, and asks for each at exactly its time until the answer has its value. It asks for
-// the oldest that is missing first, so what it sees is late by at most the poll interval, and by the time of one
-// query for each probe that became visible at once.
+// newest timestamps of the run, and while any is missing it asks for all that are missing with one query of raw
+// samples. So a lag is too long by at most the poll interval and the time of a query.
 type probe struct {
 	w      *writer
 	client clientDoer
 	base   string
 	labels []label
 
-	lags    []time.Duration
-	unseen  int // acknowledged, but not visible within the grace
-	failed  int // not acknowledged
-	queries int
+	newSeries time.Duration // until the first sample was visible
+	lags      []time.Duration
+	unseen    int // acknowledged, but not visible within the grace
+	failed    int // not acknowledged
+	queries   int
 }
 
 type probeSample struct {
@@ -56,7 +57,31 @@ func newProbe(w *writer, client clientDoer) *probe {
 	}}
 }
 
-// run writes probes until end, then waits for those that are missing.
+// warm writes the series' first sample and waits until it is visible, so that run measures samples and not what
+// it takes to make a series known; that is reported apart.
+func (p *probe) warm(ctx context.Context) {
+	const patience = 15 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	one := probeSample{timeMs: p.w.line.baseMs}
+	if err := p.write(ctx, one); err != nil {
+		p.w.note(fmt.Errorf("probe: %w", err))
+		return
+	}
+	for acked := time.Now(); ; {
+		seen, err := p.ask(ctx, []probeSample{one})
+		if seen[one.value] {
+			p.newSeries = time.Since(acked)
+			return
+		}
+		if !sleep(ctx, p.w.o.ProbePoll) {
+			p.w.note(fmt.Errorf("probe: the first sample was not visible after %s (%v)", patience, err))
+			return
+		}
+	}
+}
+
+// run writes probes until end, then waits for those that are missing until ctx ends.
 func (p *probe) run(ctx context.Context, end time.Time) {
 	const most = 10_000 // probes that may be missing at once
 	sent := make(chan probeSample, most)
@@ -64,19 +89,17 @@ func (p *probe) run(ctx context.Context, end time.Time) {
 	watcher.Go(func() { p.watch(ctx, sent) })
 	defer watcher.Wait()
 	defer close(sent)
-	lastMs := int64(0)
+	lastMs := p.w.line.baseMs
 	for n := int64(1); time.Now().Before(end) && ctx.Err() == nil; n++ {
-		lastMs = max(lastMs+1, p.w.latestMs.Load())
-		one := probeSample{timeMs: lastMs, value: n}
-		if p.w.latestMs.Load() > 0 && lastMs <= time.Now().UnixMilli() {
+		newest := p.w.latestMs.Load()
+		lastMs = max(lastMs+1, newest)
+		if newest > 0 && lastMs <= time.Now().UnixMilli() {
+			one := probeSample{timeMs: lastMs, value: n}
 			if err := p.write(ctx, one); err != nil {
 				p.failed++
 			} else {
 				one.acked = time.Now()
-				select {
-				case sent <- one:
-				default:
-				}
+				sent <- one
 			}
 		}
 		if !sleep(ctx, time.Until(p.w.began.Add(time.Duration(n)*p.w.o.ProbeInterval))) {
@@ -99,46 +122,75 @@ func (p *probe) write(ctx context.Context, one probeSample) error {
 	return p.w.send.send(ctx, snappy.Encode(nil, e.body()), 1, func(error) {})
 }
 
+// watch asks for missing probes until none is sent any more and none is missing, or ctx ends.
 func (p *probe) watch(ctx context.Context, sent <-chan probeSample) {
-	for one := range sent {
-		if p.await(ctx, one) {
-			p.lags = append(p.lags, time.Since(one.acked))
-		} else {
-			p.unseen++
-		}
-	}
-}
-
-func (p *probe) await(ctx context.Context, one probeSample) bool {
+	var missing []probeSample
+	defer func() { p.unseen = len(missing) }()
 	for {
-		p.queries++
-		if seen, err := p.visible(ctx, one); err != nil {
-			p.w.note(fmt.Errorf("probe: %w", err))
-		} else if seen {
-			return true
+		if len(missing) == 0 {
+			one, open := <-sent
+			if !open {
+				return
+			}
+			missing = append(missing, one)
 		}
-		if !sleep(ctx, p.w.o.ProbePoll) {
-			return false
+		for more := true; more; {
+			select {
+			case one, open := <-sent:
+				if more = open; open {
+					missing = append(missing, one)
+				}
+			default:
+				more = false
+			}
+		}
+		p.queries++
+		seen, err := p.ask(ctx, missing)
+		if err != nil {
+			p.w.note(fmt.Errorf("probe: %w", err))
+		}
+		missing = slices.DeleteFunc(missing, func(one probeSample) bool {
+			visible := seen[one.value]
+			if visible {
+				p.lags = append(p.lags, time.Since(one.acked))
+			}
+			return visible
+		})
+		if len(missing) > 0 && !sleep(ctx, p.w.o.ProbePoll) {
+			return
 		}
 	}
 }
 
-func (p *probe) visible(ctx context.Context, one probeSample) (bool, error) {
-	query := fmt.Sprintf(`%s{run=%q}`, probeMetric, p.labels[2].value)
-	form := url.Values{"query": {query}, "time": {unixSeconds(one.timeMs)}}
+// ask returns the values that are visible at the times of some probes.
+func (p *probe) ask(ctx context.Context, probes []probeSample) (map[int64]bool, error) {
+	oldest, newest := probes[0].timeMs, probes[len(probes)-1].timeMs
+	query := fmt.Sprintf(`%s{run=%q}[%dms]`, probeMetric, p.labels[2].value, newest-oldest+1)
+	form := url.Values{"query": {query}, "time": {unixSeconds(newest)}}
 	body, err := get(ctx, p.client, p.base, "/api/v1/query", form, p.w.o.QueryParams, p.w.o.Headers)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	var answer struct {
 		Data struct {
-			Result []struct{ Value [2]any }
+			Result []struct{ Values [][2]any }
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return false, fmt.Errorf("cannot read answer to %s: %w", query, err)
+		return nil, fmt.Errorf("cannot read answer to %s: %w", query, err)
 	}
-	return len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == strconv.FormatInt(one.value, 10), nil
+	seen := map[int64]bool{}
+	for _, r := range answer.Data.Result {
+		for _, v := range r.Values {
+			text, _ := v[1].(string)
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("answer to %s has the value %v", query, v[1])
+			}
+			seen[n] = true
+		}
+	}
+	return seen, nil
 }
 
 func unixSeconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }

@@ -26,6 +26,8 @@ type WriteReport struct {
 	FirstMs    int64 `json:"first_ms"`
 	LastMs     int64 `json:"last_ms"`
 	CompleteMs int64 `json:"complete_ms"`
+	// NextMs is the first timestamp of a run that continues this one.
+	NextMs int64 `json:"next_ms"`
 
 	Seconds          float64        `json:"seconds"` // from the first request to the last answer
 	AckedSamples     int64          `json:"acked_samples"`
@@ -55,6 +57,8 @@ type ProbeReport struct {
 	Unseen  int `json:"unseen"`  // acknowledged, not visible when the run ended
 	Failed  int `json:"failed"`  // not acknowledged
 	Queries int `json:"queries"` // asked to find out
+	// NewSeriesMs is what the very first sample of a new series took.
+	NewSeriesMs float64 `json:"new_series_ms"`
 }
 
 // GeneratorCost is the CPU time of the load tool itself.
@@ -107,9 +111,10 @@ func (w *writer) report(took time.Duration, tallies []tally, p *probe, after *Wr
 		r.RawBytes += t.rawBytes
 		r.ReachedPresent = r.ReachedPresent || t.reachedPresent
 		r.CompleteMs = min(r.CompleteMs, t.completeMs)
-		r.Generator.buildCPU += t.encodeCPU
+		r.Generator.buildCPU += t.buildCPU
 		latencies = append(latencies, t.latencies...)
 	}
+	r.NextMs = w.line.at(w.convoy.sentBefore(), 0)
 	r.CompleteMs = max(r.FirstMs, r.CompleteMs-r.IntervalMs)
 	r.SamplesPerSecond = float64(r.AckedSamples) / r.Seconds
 	r.Ack = newLatency(latencies)
@@ -119,7 +124,7 @@ func (w *writer) report(took time.Duration, tallies []tally, p *probe, after *Wr
 		r.SamplesOnDisk += after.SamplesOnDisk
 	}
 	if p != nil {
-		r.Visible = &ProbeReport{newLatency(p.lags), p.unseen, p.failed, p.queries}
+		r.Visible = &ProbeReport{newLatency(p.lags), p.unseen, p.failed, p.queries, ms(p.newSeries)}
 	}
 	return r
 }
@@ -137,7 +142,7 @@ func (r *WriteReport) print(out io.Writer) {
 		r.SamplesPerSecond, r.AckedSamples, r.Seconds, r.Requests, float64(r.WireBytes)/float64(max(1, r.AckedSamples)))
 	line("ack latency", "p50 %.1f ms, p99 %.1f ms, max %.1f ms", r.Ack.P50, r.Ack.P99, r.Ack.Max)
 	if v := r.Visible; v != nil {
-		line("ack to visible", "p50 %.0f ms, p99 %.0f ms, max %.0f ms (%d probes, %d never seen, %d not acked)", v.P50, v.P99, v.Max, v.Count, v.Unseen, v.Failed)
+		line("ack to visible", "p50 %.0f ms, p99 %.0f ms, max %.0f ms (%d probes, %d never seen, %d not acked), a new series %.0f ms", v.P50, v.P99, v.Max, v.Count, v.Unseen, v.Failed, v.NewSeriesMs)
 	}
 	line("errors", "%d samples refused, %d not acked, %d retries", r.RefusedSamples, r.UnackedSamples, r.Retries)
 	for _, text := range sortedKeys(r.Errors) {
@@ -194,7 +199,7 @@ func readWriteReport(file string) (*WriteReport, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("cannot read summary of earlier run %s: %w", file, err)
 	}
-	if r.Series == 0 || r.LastMs == 0 {
+	if r.Series == 0 || r.NextMs == 0 {
 		return nil, fmt.Errorf("cannot use %s: it is not a summary of \"bench write\" that wrote samples", file)
 	}
 	return &r, nil

@@ -63,6 +63,25 @@ func newFleet(seed uint64, n int) *fleetSeries {
 	return &b.out
 }
 
+// shard returns every n-th series, from the i-th on, as a copy that lies together in memory in the order in which
+// it is written: fetching scattered label sets would cost as much as encoding them.
+func (f *fleetSeries) shard(i, n int) []series {
+	var mine []series
+	var text []byte
+	var symbols []uint32
+	for ; i < len(f.series); i += n {
+		mine = append(mine, f.series[i])
+		text = append(text, f.series[i].labelBytes...)
+		symbols = append(symbols, f.series[i].symbols...)
+	}
+	for k := range mine {
+		t, y := len(mine[k].labelBytes), len(mine[k].symbols)
+		mine[k].labelBytes, text = text[:t], text[t:]
+		mine[k].symbols, symbols = symbols[:y], symbols[y:]
+	}
+	return mine
+}
+
 type fleetBuilder struct {
 	seed uint64
 	want int

@@ -18,7 +18,7 @@ type clientDoer interface {
 type stream struct {
 	w       *writer
 	shard   int
-	series  []*series
+	series  []series
 	encoder encoder
 
 	round      int64
@@ -26,18 +26,32 @@ type stream struct {
 	compressed []byte
 }
 
-// build takes the next samples into a compressed request, valid until the next call. It waits when the shard is
-// too far ahead of the others.
-func (s *stream) build(ctx context.Context, samples int, t *tally) (compressed []byte, raw int, lastMs int64, err error) {
-	if err := s.w.convoy.enter(ctx, s.shard, s.round); err != nil {
-		return nil, 0, 0, err
+// request is one built request. It is valid until its shard builds the next.
+type request struct {
+	compressed []byte
+	rawBytes   int // before snappy
+	samples    int
+	lastMs     int64     // timestamp of its last sample
+	from       time.Time // when it is meant to leave; zero flat out
+}
+
+// build takes the next samples into a request: none when the run ends here, fewer when it ends on the way. It waits
+// when the shard is too far ahead of the others.
+func (s *stream) build(ctx context.Context, samples int, t *tally) (request, error) {
+	through := s.round + int64((s.next+samples-1)/len(s.series))
+	end, err := s.w.convoy.enter(ctx, s.shard, s.round, through)
+	if err != nil {
+		return request{}, err
 	}
 	// The thread's own clock tells what building costs, whoever else is on this core.
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	began := threadCPU()
+	lastMs := int64(0)
 	s.encoder.reset()
-	for range samples {
-		one := s.series[s.next]
+	added := 0
+	for ; added < samples && s.round < end; added++ {
+		one := &s.series[s.next]
 		lastMs = s.w.line.at(s.round, one.offset)
 		s.encoder.add(one, lastMs, one.walk.next())
 		if s.next++; s.next == len(s.series) {
@@ -46,9 +60,8 @@ func (s *stream) build(ctx context.Context, samples int, t *tally) (compressed [
 	}
 	body := s.encoder.body()
 	s.compressed = snappy.Encode(s.compressed[:cap(s.compressed)], body)
-	t.encodeCPU += threadCPU() - began
-	runtime.UnlockOSThread()
-	return s.compressed, len(body), lastMs, nil
+	t.buildCPU += threadCPU() - began
+	return request{compressed: s.compressed, rawBytes: len(body), samples: added, lastMs: lastMs}, nil
 }
 
 // pace says when a shard's requests are meant to leave.

@@ -1,16 +1,14 @@
 package bench
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 )
 
 // assumedMostPerSecond is the speed that a flat-out run is given room for between its first timestamp and now.
-const assumedMostPerSecond = 4e6
+const assumedMostPerSecond = 8e6
 
 // timeline says which timestamp a series has in a round of scrapes.
 type timeline struct {
@@ -35,7 +33,7 @@ func newTimeline(o *WriteOptions, after *WriteReport, now time.Time) (timeline, 
 	t := timeline{intervalMs: interval}
 	switch {
 	case after != nil:
-		t.baseMs = after.LastMs + int64(interval)
+		t.baseMs = after.NextMs
 		if o.Rate > 0 && t.baseMs+span.Milliseconds() > now.UnixMilli() {
 			return t, fmt.Errorf("cannot begin after the run of %s: it would reach %s past now; use a lower --rate or --duration, or more --series",
 				o.StartAfter, time.Duration(t.baseMs+span.Milliseconds()-now.UnixMilli())*time.Millisecond)
@@ -71,57 +69,4 @@ func parseStart(s string, now time.Time) (int64, error) {
 		return 0, fmt.Errorf("cannot read --start=%s: want auto, now, a duration ago such as 6h, Unix seconds or RFC 3339", s)
 	}
 	return t.UnixMilli(), nil
-}
-
-// convoy keeps the shards within some rounds of each other, as shards are that one scraper feeds. Without it
-// a fast shard's timestamps would leave a slow one's behind what a target accepts.
-type convoy struct {
-	mu     sync.Mutex
-	moved  chan struct{} // closed when the slowest shard moves
-	rounds []int64
-	ahead  int64
-}
-
-func newConvoy(shards int, ahead int64) *convoy {
-	return &convoy{moved: make(chan struct{}), rounds: make([]int64, shards), ahead: ahead}
-}
-
-// enter says that the shard begins a round, and waits until the others are near enough.
-func (c *convoy) enter(ctx context.Context, shard int, round int64) error {
-	c.set(shard, round)
-	for {
-		c.mu.Lock()
-		slowest, moved := c.slowest(), c.moved
-		c.mu.Unlock()
-		if round <= slowest+c.ahead {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// leave says that the shard sends no more.
-func (c *convoy) leave(shard int) { c.set(shard, math.MaxInt64-c.ahead) }
-
-func (c *convoy) set(shard int, round int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before := c.slowest()
-	c.rounds[shard] = round
-	if c.slowest() > before {
-		close(c.moved)
-		c.moved = make(chan struct{})
-	}
-}
-
-func (c *convoy) slowest() int64 {
-	least := int64(math.MaxInt64)
-	for _, r := range c.rounds {
-		least = min(least, r)
-	}
-	return least
 }

@@ -84,7 +84,7 @@ func (o *WriteOptions) check() error {
 const batchDeadline = 5 * time.Second
 
 // lag is how far in scrape time shards may drift apart.
-const lag = 20 * time.Minute
+const lag = 10 * time.Minute
 
 // grace is how long requests that are under way at the end may still take.
 const grace = 10 * time.Second
@@ -109,7 +109,7 @@ type tally struct {
 	requests, retries       int64
 	wireBytes, rawBytes     int64
 	latencies               []time.Duration
-	encodeCPU               time.Duration
+	buildCPU                time.Duration
 	completeMs              int64 // every sample of the shard up to here was acked
 	incomplete              bool
 	reachedPresent          bool
@@ -134,6 +134,9 @@ func RunWrite(ctx context.Context, o WriteOptions, out io.Writer) (*WriteReport,
 	defer client.CloseIdleConnections()
 	w.send = newSender(&o, client)
 	w.convoy = newConvoy(o.Shards, max(2, int64(lag/o.Interval)))
+	if o.Rate > 0 {
+		w.convoy.end = max(1, int64(o.Duration.Seconds()*o.Rate/float64(o.Series)))
+	}
 	meter, err := newMeter(&o)
 	if err != nil {
 		return nil, err
@@ -151,6 +154,11 @@ func RunWrite(ctx context.Context, o WriteOptions, out io.Writer) (*WriteReport,
 
 func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after *WriteReport) (*WriteReport, error) {
 	w.sendMetadata(ctx)
+	w.began = time.Now() // names the probe's series
+	probe := newProbe(w, client)
+	if probe != nil {
+		probe.warm(ctx)
+	}
 	if err := meter.start(); err != nil {
 		return nil, err
 	}
@@ -160,7 +168,6 @@ func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after
 	}
 	sendCtx, cancelSend := context.WithDeadline(ctx, w.began.Add(w.o.Duration+grace))
 	defer cancelSend()
-	probe := newProbe(w, client)
 	tallies := make([]tally, w.o.Shards)
 	var shards, helpers sync.WaitGroup
 	done := make(chan struct{})
@@ -171,6 +178,8 @@ func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after
 	if probe != nil {
 		helpers.Go(func() { probe.run(sendCtx, w.began.Add(w.o.Duration)) })
 	}
+	end := time.AfterFunc(w.o.Duration, w.convoy.finish)
+	defer end.Stop()
 	shards.Wait()
 	took := time.Since(w.began)
 	close(done)
@@ -183,67 +192,57 @@ func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after
 // shard sends the samples of every Shards-th series, one request at a time, round after round of scrapes.
 func (w *writer) shard(ctx context.Context, shard int, t *tally) {
 	defer w.convoy.leave(shard)
-	var mine []*series
-	for i := shard; i < len(w.fleet.series); i += w.o.Shards {
-		mine = append(mine, &w.fleet.series[i])
-	}
+	mine := w.fleet.shard(shard, w.o.Shards)
 	p := newPace(&w.o, shard, len(mine), w.began)
 	s := &stream{w: w, shard: shard, series: mine, encoder: newEncoder(w.o.Protocol, w.fleet.symbols)}
-	deadline := w.began.Add(w.o.Duration)
-	for n := int64(0); ; n++ {
-		intended, paced := p.intended(n)
-		if paced && (intended.After(deadline) || !sleep(ctx, time.Until(intended))) {
+	for n := int64(0); ctx.Err() == nil; n++ {
+		r, err := s.build(ctx, p.samples, t)
+		if err != nil || r.samples == 0 {
 			return
 		}
-		if !time.Now().Before(deadline) || ctx.Err() != nil {
+		var paced bool
+		if r.from, paced = p.intended(n); paced && !sleep(ctx, time.Until(r.from)) {
 			return
 		}
-		if !w.request(ctx, s, p.samples, intended, t) {
+		if r.lastMs > time.Now().UnixMilli() {
+			w.convoy.finish()
+			t.reachedPresent = true
 			return
 		}
+		w.deliver(ctx, r, t)
 	}
 }
 
-// request builds and sends one request and reports whether to go on. Paced, latency counts from the moment when
-// the request was meant to leave: when the target stalls, the requests that had to wait behind the stall count
-// their waiting (no coordinated omission). Flat out there is no such moment, and it counts from the first attempt.
-func (w *writer) request(ctx context.Context, s *stream, samples int, intended time.Time, t *tally) bool {
-	compressed, raw, lastMs, err := s.build(ctx, samples, t)
-	if err != nil {
-		return false
+// deliver sends one request. Paced, latency counts from the moment when the request was meant to leave: when the
+// target stalls, the requests that had to wait behind the stall count their waiting (no coordinated omission). Flat
+// out there is no such moment, and it counts from the first attempt.
+func (w *writer) deliver(ctx context.Context, r request, t *tally) {
+	if r.from.IsZero() {
+		r.from = time.Now()
 	}
-	from := intended
-	if from.IsZero() {
-		from = time.Now()
-	}
-	if lastMs > time.Now().UnixMilli() {
-		t.reachedPresent = true
-		return false
-	}
-	w.advance(lastMs)
-	err = w.send.send(ctx, compressed, samples, func(err error) {
+	w.advance(r.lastMs)
+	err := w.send.send(ctx, r.compressed, r.samples, func(err error) {
 		t.retries++
 		w.note(err)
 	})
 	t.requests++
-	t.wireBytes += int64(len(compressed))
-	t.rawBytes += int64(raw)
+	t.wireBytes += int64(len(r.compressed))
+	t.rawBytes += int64(r.rawBytes)
 	var no *refusal
 	switch {
 	case err == nil:
-		t.latencies = append(t.latencies, time.Since(from))
-		t.acked += int64(samples)
+		t.latencies = append(t.latencies, time.Since(r.from))
+		t.acked += int64(r.samples)
 	case errors.As(err, &no):
 		w.note(err)
-		t.refused += int64(samples)
+		t.refused += int64(r.samples)
 	default:
-		t.unacked += int64(samples)
+		t.unacked += int64(r.samples)
 	}
 	t.incomplete = t.incomplete || err != nil
 	if !t.incomplete {
-		t.completeMs = lastMs
+		t.completeMs = r.lastMs
 	}
-	return ctx.Err() == nil
 }
 
 func (w *writer) advance(ms int64) {
