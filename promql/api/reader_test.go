@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -82,3 +83,21 @@ func (r tsdbReader) LabelValues(ctx context.Context, name string, s store.Select
 	vs, _, err := q.LabelValues(ctx, name, &storage.LabelHints{Limit: math.MaxInt}, s.Matchers...)
 	return vs, err
 }
+
+// failingQueryable fails after the series have been read.
+type failingQueryable struct{ storage.Queryable }
+
+func (f failingQueryable) Querier(minMs, maxMs int64) (storage.Querier, error) {
+	q, err := f.Queryable.Querier(minMs, maxMs)
+	return failingQuerier{q}, err
+}
+
+type failingQuerier struct{ storage.Querier }
+
+func (f failingQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
+	return failingSet{f.Querier.Select(ctx, sorted, hints, ms...)}
+}
+
+type failingSet struct{ storage.SeriesSet }
+
+func (failingSet) Err() error { return errors.New("lost in the middle") }
