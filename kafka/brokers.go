@@ -1,0 +1,114 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// saramaConfig returns how the client speaks to the brokers. README.md says why.
+func saramaConfig(cfg Config) *sarama.Config {
+	c := sarama.NewConfig()
+	c.ClientID = "metricstream"
+	c.Version = sarama.V3_6_0_0
+
+	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Return.Successes = true
+	c.Producer.Return.Errors = true
+	c.Producer.Partitioner = sarama.NewManualPartitioner
+	c.Producer.MaxMessageBytes = cfg.MaxRecordBytes + 100_000 // headers and the batch around it
+	c.Producer.Timeout = 10 * time.Second
+
+	c.Consumer.Return.Errors = true
+	c.Consumer.Offsets.AutoCommit.Enable = false
+	c.Consumer.Offsets.Initial = sarama.OffsetOldest
+	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	c.Consumer.Group.Rebalance.Timeout = rebalanceTimeout
+	c.Consumer.Group.Session.Timeout = 30 * time.Second
+	c.Consumer.Group.Heartbeat.Interval = 3 * time.Second
+	c.Consumer.Fetch.Default = 4 << 20
+	c.Consumer.MaxProcessingTime = 10 * time.Second
+	c.Metadata.AllowAutoTopicCreation = false
+	return c
+}
+
+// connectWait is how long brokers that do not answer are asked again.
+const connectWait = 2 * time.Second
+
+// connect waits for a broker to answer.
+func connect(ctx context.Context, cfg Config, logger *slog.Logger) (sarama.Client, error) {
+	for told := false; ; {
+		client, err := sarama.NewClient(cfg.Brokers, saramaConfig(cfg))
+		if err == nil {
+			return client, nil
+		}
+		if !told {
+			logger.Warn("cannot reach Kafka yet, trying again", "brokers", cfg.Brokers, "error", err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot reach Kafka at %s: %w", strings.Join(cfg.Brokers, ", "), err)
+		case <-time.After(connectWait):
+		}
+	}
+}
+
+// setUpTopics creates the topics that are missing and returns how many partitions the data has.
+func setUpTopics(client sarama.Client, cfg Config, logger *slog.Logger) (int, error) {
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return 0, fmt.Errorf("cannot administer Kafka: %w", err)
+	}
+	if _, err := setUpTopic(client, admin, cfg.DeadLetterTopic, 1); err != nil {
+		return 0, err
+	}
+	n, err := setUpTopic(client, admin, cfg.Topic, cfg.Partitions)
+	if err != nil {
+		return 0, err
+	}
+	if n != cfg.Partitions {
+		logger.Warn("the Kafka topic has another number of partitions than configured; the topic's number is used. "+
+			"To have no warning set kafka.partitions to it. Do not add partitions to the topic: a series must stay in its own; "+
+			"use a new topic for another number", "topic", cfg.Topic, "partitions", n, "configured", cfg.Partitions)
+	}
+	return n, nil
+}
+
+// setUpTopic returns the number of the topic's partitions, after it created the topic if there was none.
+func setUpTopic(client sarama.Client, admin sarama.ClusterAdmin, topic string, partitions int) (int, error) {
+	n, err := countPartitions(client, topic)
+	if err == nil || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		return n, err
+	}
+	detail := &sarama.TopicDetail{NumPartitions: int32(partitions), ReplicationFactor: int16(min(3, len(client.Brokers())))}
+	err = admin.CreateTopic(topic, detail, false)
+	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return 0, fmt.Errorf("cannot create Kafka topic %s with %d partitions and replication factor %d: %w",
+			topic, partitions, detail.ReplicationFactor, err)
+	}
+	for range 50 { // the new topic reaches all brokers a little later
+		if n, err = countPartitions(client, topic); err == nil {
+			return n, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return 0, err
+}
+
+func countPartitions(client sarama.Client, topic string) (int, error) {
+	err := client.RefreshMetadata(topic)
+	var ps []int32
+	if err == nil {
+		ps, err = client.Partitions(topic)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot look up Kafka topic %s: %w", topic, err)
+	}
+	return len(ps), nil
+}

@@ -1,0 +1,120 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// ProgressReader knows how far the rows of a topic have reached the tables: what Write was given as
+// store.Progress, by partition. A partition that it does not name has none.
+type ProgressReader interface {
+	Progress(ctx context.Context, topic string) (nextOffsets map[int32]int64, err error)
+}
+
+// ConsumerOptions are what a consumer works with.
+type ConsumerOptions struct {
+	// Group is the consumer's membership; Run closes it.
+	Group sarama.ConsumerGroup
+
+	// Writer is given the rows, from one goroutine.
+	Writer store.Writer
+
+	// Progress, where not nil, makes the consumer begin where the tables are when the group's committed
+	// offset is beyond: tables that were restored from a backup, or are empty, are filled again.
+	Progress ProgressReader
+
+	// DeadLetter is given the records that cannot be read or that the writer refuses.
+	DeadLetter sarama.SyncProducer
+
+	// Logger receives what an operator should know; nil is silence.
+	Logger *slog.Logger
+
+	// Registerer receives the consumer's metrics; nil is none.
+	Registerer prometheus.Registerer
+}
+
+// Consumer reads the log and drives a writer. Offsets are committed only after the writer returned nil for
+// everything before them. It keeps no state: any record may be read again.
+type Consumer struct {
+	cfg       Config
+	opts      ConsumerOptions
+	logger    *slog.Logger
+	metrics   *consumerMetrics
+	collector *collector
+
+	mu     sync.Mutex
+	claims map[*claim]struct{}
+}
+
+// NewConsumer returns a consumer that Run starts.
+func NewConsumer(cfg Config, opts ConsumerOptions) *Consumer {
+	c := &Consumer{
+		cfg: cfg, opts: opts, logger: opts.Logger,
+		collector: newCollector(cfg.FlushRows, cfg.FlushAge),
+		claims:    make(map[*claim]struct{}),
+	}
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
+	}
+	c.metrics = newConsumerMetrics(opts.Registerer, c)
+	return c
+}
+
+// Run consumes until ctx ends. Then it stops reading, waits for kafka.drain_timeout at most until what it
+// collected is written and committed, and leaves the group. The error is nil then.
+func (c *Consumer) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	flushing, stopFlushing := context.WithCancel(context.WithoutCancel(ctx))
+	wg.Go(func() { c.flushLoop(flushing) })
+	wg.Go(func() { c.logErrors() })
+	c.consume(ctx)
+	stopFlushing()
+	err := c.opts.Group.Close() // ends logErrors
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("cannot leave consumer group %s: %w", c.cfg.Group, err)
+	}
+	return nil
+}
+
+// consume joins the group again and again until ctx ends.
+func (c *Consumer) consume(ctx context.Context) {
+	retry := newRetry(c.logger, "cannot consume from the log")
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.opts.Group.Consume(ctx, []string{c.cfg.Topic}, &handler{consumer: c, ctx: ctx})
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && time.Since(began) > time.Second {
+			retry.succeeded()
+			continue
+		}
+		if err == nil {
+			err = errSessionEnded
+		}
+		retry.failed(ctx, err)
+	}
+}
+
+var errSessionEnded = fmt.Errorf("the session ended at once")
+
+// logErrors logs what the group reports beside Consume, once for each different message in a row.
+func (c *Consumer) logErrors() {
+	last := ""
+	for err := range c.opts.Group.Errors() {
+		c.metrics.groupErrors.Inc()
+		if err.Error() != last {
+			last = err.Error()
+			c.logger.Warn("consumer group error", "error", err)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package kafka
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/IBM/sarama"
+)
+
+// Headers of a dead letter: where the record was, and why it is one.
+const (
+	HeaderTopic     = "metricstream-topic"
+	HeaderPartition = "metricstream-partition"
+	HeaderOffset    = "metricstream-offset"
+	HeaderError     = "metricstream-error"
+)
+
+// deadLetter puts a record into the dead-letter topic. It tries until it succeeds or ctx ends.
+func (c *Consumer) deadLetter(ctx context.Context, m *sarama.ConsumerMessage, cause error) error {
+	header := func(key, value string) sarama.RecordHeader {
+		return sarama.RecordHeader{Key: []byte(key), Value: []byte(value)}
+	}
+	letter := &sarama.ProducerMessage{
+		Topic: c.cfg.DeadLetterTopic,
+		Value: sarama.ByteEncoder(m.Value),
+		Headers: []sarama.RecordHeader{
+			header(HeaderTopic, m.Topic),
+			header(HeaderPartition, strconv.Itoa(int(m.Partition))),
+			header(HeaderOffset, strconv.FormatInt(m.Offset, 10)),
+			header(HeaderError, cause.Error()),
+		},
+	}
+	c.logger.Error("record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "error", cause)
+	retry := newRetry(c.logger, "cannot write dead letter")
+	for ctx.Err() == nil {
+		_, _, err := c.opts.DeadLetter.SendMessage(letter)
+		if err == nil {
+			retry.succeeded()
+			c.metrics.deadLetters.Inc()
+			return nil
+		}
+		c.metrics.retries.Inc()
+		retry.failed(ctx, err)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,64 @@
+package embedded
+
+import (
+	"sort"
+
+	"github.com/IBM/sarama"
+)
+
+// read returns the first record of the partition at or after the offset; after it where retention or a missing
+// file took it. Where there is none yet it returns a channel that is closed when one arrives.
+func (l *Log) read(partition int32, offset int64) (*sarama.ConsumerMessage, <-chan struct{}, error) {
+	l.mu.RLock()
+	f, found, err := l.find(partition, offset)
+	closed := l.closed
+	l.mu.RUnlock()
+	switch {
+	case closed:
+		return nil, nil, ErrClosed
+	case err != nil:
+		return nil, nil, err
+	case !found:
+		return nil, l.arrival(partition, offset), nil
+	}
+	m, err := f.message(l.opts.Topic)
+	return m, nil, err
+}
+
+func (l *Log) find(partition int32, offset int64) (frame, bool, error) {
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].next(partition) > offset })
+	if i == len(l.segments) {
+		return frame{}, false, nil
+	}
+	s := l.segments[i]
+	f, err := s.read(partition, max(offset, s.first[partition]))
+	return f, true, err
+}
+
+// arrival returns a channel that is closed as soon as the partition has a record with the offset.
+func (l *Log) arrival(partition int32, offset int64) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next[partition] > offset || l.closed {
+		c := make(chan struct{})
+		close(c)
+		return c
+	}
+	if l.arrivals[partition] == nil {
+		l.arrivals[partition] = make(chan struct{})
+	}
+	return l.arrivals[partition]
+}
+
+// bounds returns the partition's oldest offset and the one that the next record will have.
+func (l *Log) bounds(partition int32) (oldest, next int64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	next = l.next[partition]
+	for _, s := range l.segments {
+		if len(s.places[partition]) > 0 {
+			return s.first[partition], next
+		}
+	}
+	return next, next
+}

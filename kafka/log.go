@@ -1,0 +1,108 @@
+// Package kafka owns the way through the log: [Producer], a store.Writer that makes batches records of a topic,
+// and [Consumer], which reads the records and drives another store.Writer. The log is Apache Kafka or the
+// embedded one; both are behind sarama's interfaces. What a record's bytes mean is left to package record, and
+// where its rows go to the writer.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/metricstream/metricstream/kafka/embedded"
+)
+
+// rebalanceTimeout is how long Kafka waits for a consumer to give up a partition.
+const rebalanceTimeout = time.Minute
+
+// Log is an open log, Kafka or embedded.
+type Log struct {
+	// Producer appends to the topic. A message must name its partition.
+	Producer sarama.SyncProducer
+
+	// DeadLetter appends to the dead-letter topic.
+	DeadLetter sarama.SyncProducer
+
+	// Partitions is the number of the topic's partitions. It may differ from the configured one.
+	Partitions int
+
+	group func() (sarama.ConsumerGroup, error)
+	close func() error
+}
+
+// Group returns a new member of the configured consumer group. Close it before the log.
+func (l *Log) Group() (sarama.ConsumerGroup, error) { return l.group() }
+
+// Close closes the producers and what is behind them.
+func (l *Log) Close() error { return l.close() }
+
+// Open opens the log that the configuration names: the brokers' where there are some, else the embedded one in
+// the folder dir.
+func Open(ctx context.Context, cfg Config, dir string, logger *slog.Logger, r prometheus.Registerer) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if len(cfg.Brokers) > 0 {
+		return OpenBrokers(ctx, cfg, logger)
+	}
+	return OpenEmbedded(dir, cfg, logger, r)
+}
+
+// OpenEmbedded opens the embedded log in a folder. Dead letters are a log of their own in it.
+func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Registerer) (*Log, error) {
+	log, err := embedded.Open(dir, cfg.Embedded, embedded.Options{
+		Topic: cfg.Topic, Partitions: cfg.Partitions, Logger: logger, Registerer: r,
+	})
+	if err != nil {
+		return nil, err
+	}
+	letters := embedded.Config{SegmentBytes: 16 << 20, RetentionAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30}
+	dead, err := embedded.Open(filepath.Join(dir, "dead-letters"), letters, embedded.Options{
+		Topic: cfg.DeadLetterTopic, Partitions: 1, Unconsumed: true, Logger: logger, Registerer: r,
+	})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &Log{
+		Producer:   log.Producer(),
+		DeadLetter: dead.Producer(),
+		Partitions: log.Partitions(),
+		group:      func() (sarama.ConsumerGroup, error) { return log.ConsumerGroup(cfg.Group), nil },
+		close:      func() error { return errors.Join(dead.Close(), log.Close()) },
+	}, nil
+}
+
+// OpenBrokers connects to Kafka and creates the topics where they are missing.
+func OpenBrokers(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, error) {
+	client, err := connect(ctx, cfg, logger)
+	if err != nil {
+		return nil, err
+	}
+	partitions, err := setUpTopics(client, cfg, logger)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	producer, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot create Kafka producer: %w", err), client.Close())
+	}
+	return &Log{
+		Producer:   producer,
+		DeadLetter: producer,
+		Partitions: partitions,
+		group: func() (sarama.ConsumerGroup, error) {
+			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, saramaConfig(cfg))
+			if err != nil {
+				return nil, fmt.Errorf("cannot create Kafka consumer group %s: %w", cfg.Group, err)
+			}
+			return g, nil
+		},
+		close: func() error { return errors.Join(producer.Close(), client.Close()) },
+	}, nil
+}
