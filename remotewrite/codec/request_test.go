@@ -1,0 +1,301 @@
+package codec
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/prompb"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+func TestKeepsEveryBit(t *testing.T) {
+	for _, v := range versions {
+		for _, f := range append(oddFloats, math.Float64frombits(value.StaleNaN), math.Float64frombits(value.NormalNaN), 12.5, 0.1, 1e300) {
+			var s, ts, req encoder
+			s.double(sampleValue, f)
+			s.varint(sampleTime, testNowMs)
+			if v == V1 {
+				for _, l := range (&generator{}).labelFields([]string{"__name__", "up"}) {
+					ts.buf = append(ts.buf, l...)
+				}
+				ts.bytes(v1SeriesSamples, s.buf)
+				req.bytes(v1RequestTimeseries, ts.buf)
+			} else {
+				ts.bytes(v2SeriesRefs, []byte{1, 2})
+				ts.bytes(v2SeriesSamples, s.buf)
+				for _, sym := range []string{"", "__name__", "up"} {
+					req.string(v2RequestSymbols, sym)
+				}
+				req.bytes(v2RequestTimeseries, ts.buf)
+			}
+			r := decode(t, newDecoder(), v, req.buf)
+			b := &r.Batch.Samples
+			if got := (store.Decimal{Exp: b.Exps[0], Mant: b.Mants[0]}).Float(); math.Float64bits(got) != math.Float64bits(f) {
+				t.Errorf("v%d: %x came back as %x", v, math.Float64bits(f), math.Float64bits(got))
+			}
+		}
+	}
+}
+
+// TestDecimalsDoNotJump sends 12.5, 12.25 and 13 in three requests: the exponent may fall, but not come back.
+func TestDecimalsDoNotJump(t *testing.T) {
+	d := newDecoder()
+	var exps []int8
+	for _, f := range []float64{12.5, 12.25, 13} {
+		r := decode(t, d, V1, requestV1(t, floatV1(testNowMs, f, "__name__", "up")))
+		exps = append(exps, r.Batch.Samples.Exps[0])
+	}
+	if exps[0] != -1 || exps[1] != -2 || exps[2] != -2 {
+		t.Errorf("got exponents %v", exps)
+	}
+}
+
+func TestClockCap(t *testing.T) {
+	future := testLimits().FutureMs
+	for _, tc := range []struct {
+		ms int64
+		ok bool
+	}{
+		{testNowMs + future, true}, {testNowMs + future + 1, false}, {math.MaxInt64, false},
+		{0, true}, {-1, false}, {math.MinInt64, false},
+	} {
+		for _, v := range versions {
+			var body []byte
+			if v == V1 {
+				body = requestV1(t, floatV1(tc.ms, 1, "__name__", "up"), floatV1(testNowMs, 1, "__name__", "up"))
+			} else {
+				body = newBuilderV2().add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: tc.ms}, {Timestamp: testNowMs}}}, "__name__", "up").bytes(t)
+			}
+			r := decode(t, newDecoder(), v, body)
+			if got := r.Accepted.Samples == 2 && r.Rejected.Total() == 0; got != tc.ok {
+				t.Errorf("v%d: %d: accepted %d, refused: %s", v, tc.ms, r.Accepted.Samples, r.Rejected.String())
+			}
+			if s := r.Batch.Series; !tc.ok && (len(s) != 1 || s[0].MinMs != testNowMs || s[0].MaxMs != testNowMs || r.Rejected.Total() != 1) {
+				t.Errorf("v%d: %d: series %v, refused: %s", v, tc.ms, s, r.Rejected.String())
+			}
+		}
+	}
+}
+
+func TestLimitsOnWholeRequests(t *testing.T) {
+	limits := testLimits()
+	limits.Series, limits.Points = 3, 4
+	var series []prompb.TimeSeries
+	for range 4 {
+		series = append(series, floatV1(testNowMs, 1, "__name__", "up"))
+	}
+	points := floatV1(testNowMs, 1, "__name__", "up")
+	points.Samples = make([]prompb.Sample, 5)
+	b := newBuilderV2()
+	for range 4 {
+		b.add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: 1}}}, "__name__", "up")
+	}
+	symbols := newBuilderV2()
+	for i := range symbolsPerSeries * 3 {
+		symbols.symbols.Symbolize(strings.Repeat("x", i+1))
+	}
+	metadata := &prompb.WriteRequest{Metadata: make([]prompb.MetricMetadata, 5)}
+	for name, tc := range map[string]struct {
+		v    Version
+		body []byte
+	}{
+		"series":    {V1, requestV1(t, series...)},
+		"points":    {V1, requestV1(t, points)},
+		"metadata":  {V1, marshal(t, metadata)},
+		"series v2": {V2, b.bytes(t)},
+		"symbols":   {V2, symbols.bytes(t)},
+	} {
+		var r Request
+		err := NewDecoder(limits, NewCache(10, 3600_000)).Decode(&r, tc.v, testTenant, tc.body, testNowMs)
+		if err == nil || store.KindOf(err) != store.KindInvalid || !strings.Contains(err.Error(), "more than") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if r := decode(t, NewDecoder(limits, NewCache(10, 3600_000)), V1, requestV1(t, series[:3]...)); r.Accepted.Samples != 3 {
+		t.Errorf("at the limit: %+v", r.Accepted)
+	}
+}
+
+func TestHistogramRules(t *testing.T) {
+	good := func() *histogram.Histogram {
+		return &histogram.Histogram{Schema: 3, Count: 6, Sum: 2.5, ZeroThreshold: 0.001, ZeroCount: 1,
+			PositiveSpans: []histogram.Span{{Offset: 1, Length: 2}}, PositiveBuckets: []int64{2, 1}}
+	}
+	custom := &histogram.Histogram{Schema: histogram.CustomBucketsSchema, Count: 3, CustomValues: []float64{1, 2},
+		PositiveSpans: []histogram.Span{{Length: 2}}, PositiveBuckets: []int64{1, 1}}
+	fine := good()
+	fine.Schema = 20
+	miscounted := good()
+	miscounted.Count = 7
+	unknown := good()
+	unknown.Schema = 60
+	manySpans := good()
+	manySpans.PositiveSpans = append(manySpans.PositiveSpans, make([]histogram.Span, 10_000)...)
+	for name, tc := range map[string]struct {
+		h      *histogram.Histogram
+		schema int32
+		ok     bool
+	}{
+		"exponential": {good(), 3, true}, "custom bounds": {custom, histogram.CustomBucketsSchema, true}, "too fine": {fine, 8, true},
+		"miscounted": {miscounted, 0, false}, "unknown schema": {unknown, 0, false}, "too many spans": {manySpans, 0, false},
+	} {
+		for _, h := range []writev2.Histogram{writev2.FromIntHistogram(0, testNowMs, tc.h), writev2.FromFloatHistogram(0, testNowMs, tc.h.ToFloat(nil))} {
+			isFloat := h.IsFloatHistogram()
+			if name == "miscounted" && isFloat {
+				continue // rounding allows it
+			}
+			r := decode(t, newDecoder(), V2, newBuilderV2().add(writev2.TimeSeries{Histograms: []writev2.Histogram{h}}, "__name__", "h").bytes(t))
+			if !tc.ok {
+				if r.Rejected.Count(BadHistogram) != 1 || len(r.Batch.Histograms) != 0 || len(r.Batch.Series) != 0 {
+					t.Errorf("%s: %s, %d histograms", name, r.Rejected.String(), len(r.Batch.Histograms))
+				}
+				continue
+			}
+			if r.Rejected.Total() != 0 || len(r.Batch.Histograms) != 1 {
+				t.Fatalf("%s: %s", name, r.Rejected.String())
+			}
+			got := r.Batch.Histograms[0]
+			ints, floats, err := store.DecodeHistogram(got.Blob)
+			if err != nil || (floats != nil) != isFloat || got.Count != float64(tc.h.Count) || got.Sum != tc.h.Sum {
+				t.Fatalf("%s: got %+v, %v", name, got, err)
+			}
+			if floats == nil {
+				floats = ints.ToFloat(nil)
+			}
+			if floats.Schema != tc.schema || floats.Validate() != nil {
+				t.Errorf("%s: got schema %d", name, floats.Schema)
+			}
+		}
+	}
+}
+
+func TestMetadataOf20IsSentOnceAndAgainAfterAnHour(t *testing.T) {
+	d := newDecoder()
+	b := newBuilderV2()
+	meta := writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_HISTOGRAM, HelpRef: b.refs("Latency.")[0], UnitRef: b.refs("seconds")[0]}
+	ts := writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: testNowMs}}, Metadata: meta}
+	body := b.add(ts, "__name__", "latency_bucket", "le", "1").add(ts, "__name__", "latency_bucket", "le", "2").add(ts, "__name__", "latency_sum").bytes(t)
+	want := store.Metadata{Tenant: testTenant, Name: "latency", Type: "histogram", Help: "Latency.", Unit: "seconds"}
+	for i, tc := range []struct {
+		afterMs int64
+		commit  bool
+		want    int
+	}{{0, false, 1}, {1000, true, 1}, {2000, true, 0}, {metadataAgainMs + 1000, true, 1}, {metadataAgainMs + 2000, true, 0}} {
+		var r Request
+		if err := d.Decode(&r, V2, testTenant, body, testNowMs+tc.afterMs); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Batch.Metadata) != tc.want || tc.want == 1 && r.Batch.Metadata[0] != want {
+			t.Errorf("request %d: got %+v", i, r.Batch.Metadata)
+		}
+		if tc.commit {
+			r.Commit()
+		}
+	}
+}
+
+func TestFamily(t *testing.T) {
+	for _, tc := range []struct {
+		name, typ  string
+		histograms bool
+		want       string
+	}{
+		{"x_bucket", "histogram", false, "x"}, {"x_count", "histogram", false, "x"}, {"x_sum", "summary", false, "x"},
+		{"x_gcount", "gaugehistogram", false, "x"}, {"x_count", "histogram", true, "x_count"}, {"x_total", "counter", false, "x_total"},
+		{"x_count", "gauge", false, "x_count"}, {"x", "summary", false, "x"}, {"_sum", "summary", false, "_sum"}, {"x_bucket", "summary", false, "x_bucket"},
+	} {
+		if got := family(tc.name, tc.typ, tc.histograms); got != tc.want {
+			t.Errorf("family(%q, %q, %v) = %q, want %q", tc.name, tc.typ, tc.histograms, got, tc.want)
+		}
+	}
+}
+
+func TestOnlyMetadata(t *testing.T) {
+	r := decode(t, newDecoder(), V1, marshal(t, &prompb.WriteRequest{Metadata: []prompb.MetricMetadata{
+		{Type: prompb.MetricMetadata_COUNTER, MetricFamilyName: "x_total", Help: "Help.", Unit: "seconds"}, {MetricFamilyName: ""},
+	}}))
+	if r.Accepted.Metadata != 1 || r.Rejected.Count(BadMetadata) != 1 || r.Batch.Metadata[0].Type != "counter" {
+		t.Errorf("got %+v, %+v", r.Batch.Metadata, r.Rejected)
+	}
+	b := newBuilderV2()
+	meta := writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_COUNTER, HelpRef: b.refs("Help.")[0]}
+	r = decode(t, newDecoder(), V2, b.add(writev2.TimeSeries{Metadata: meta}, "__name__", "x_total").bytes(t))
+	if r.Accepted.Metadata != 1 || r.Rejected.Total() != 0 || len(r.Batch.Series) != 0 {
+		t.Errorf("got %+v, %+v", r.Batch, r.Rejected)
+	}
+}
+
+func TestBadReferences(t *testing.T) {
+	sample := []writev2.Sample{{Timestamp: testNowMs}}
+	tests := map[string]struct {
+		change func(*writev2.TimeSeries)
+		why    Reason
+		kept   int
+	}{
+		"label":         {func(ts *writev2.TimeSeries) { ts.LabelsRefs = []uint32{1, 99} }, BadSymbolRef, 0},
+		"label, 2^32-1": {func(ts *writev2.TimeSeries) { ts.LabelsRefs = []uint32{math.MaxUint32, 1} }, BadSymbolRef, 0},
+		"odd":           {func(ts *writev2.TimeSeries) { ts.LabelsRefs = []uint32{1, 2, 1} }, BadSymbolRef, 0},
+		"help":          {func(ts *writev2.TimeSeries) { ts.Metadata.HelpRef = 99 }, BadMetadata, 1},
+		"unit":          {func(ts *writev2.TimeSeries) { ts.Metadata.UnitRef = 99 }, BadMetadata, 1},
+		"exemplar": {func(ts *writev2.TimeSeries) {
+			ts.Exemplars = []writev2.Exemplar{{LabelsRefs: []uint32{1, 99}, Timestamp: testNowMs}}
+		}, BadExemplar, 1},
+		"exemplar, odd": {func(ts *writev2.TimeSeries) {
+			ts.Exemplars = []writev2.Exemplar{{LabelsRefs: []uint32{1}, Timestamp: testNowMs}}
+		}, BadExemplar, 1},
+		"nothing": {func(ts *writev2.TimeSeries) { ts.Samples = nil }, EmptySeries, 0},
+	}
+	for name, tc := range tests {
+		ts := writev2.TimeSeries{LabelsRefs: []uint32{1, 2}, Samples: sample}
+		tc.change(&ts)
+		body := marshal(t, &writev2.Request{Symbols: []string{"", "__name__", "up"}, Timeseries: []writev2.TimeSeries{ts}})
+		r := decode(t, newDecoder(), V2, body)
+		if r.Rejected.Count(tc.why) != 1 || r.Rejected.Total() != 1 || r.Accepted.Samples != tc.kept {
+			t.Errorf("%s: %+v, accepted %+v", name, r.Rejected, r.Accepted)
+		}
+	}
+}
+
+func TestTheOtherMessageIsToldApart(t *testing.T) {
+	v1 := requestV1(t, floatV1(testNowMs, 1, "__name__", "up"))
+	v2 := newBuilderV2().add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: 1}}}, "__name__", "up").bytes(t)
+	var r Request
+	if err := newDecoder().Decode(&r, V2, testTenant, v1, testNowMs); err == nil || !strings.Contains(err.Error(), "Content-Type") {
+		t.Errorf("1.0 taken for 2.0: %v", err)
+	}
+	if err := newDecoder().Decode(&r, V1, testTenant, v2, testNowMs); err == nil || !strings.Contains(err.Error(), "Content-Type") {
+		t.Errorf("2.0 taken for 1.0: %v", err)
+	}
+	for _, v := range versions {
+		if err := newDecoder().Decode(&r, v, testTenant, nil, testNowMs); err != nil {
+			t.Errorf("an empty request: %v", err)
+		}
+	}
+}
+
+// TestSteadyStateDoesNotAllocate decodes one request again and again.
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	for _, v := range versions {
+		g := newGenerator(7, v)
+		g.tame = true
+		body := g.request()
+		d := newDecoder()
+		var r Request
+		run := func() {
+			if err := d.Decode(&r, v, testTenant, body, testNowMs); err != nil {
+				t.Fatal(err)
+			}
+			r.Commit()
+		}
+		run()
+		exemplars := float64(r.Accepted.Exemplars + r.Accepted.Metadata) // their strings are their own
+		if n := testing.AllocsPerRun(100, run); n > 3*exemplars {
+			t.Errorf("v%d: %v allocations for %+v", v, n, r.Accepted)
+		}
+	}
+}
