@@ -159,6 +159,9 @@ func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) a
 func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id string) answer {
 	req := &s.request
 	if err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli()); err != nil {
+		if errors.Is(err, codec.ErrTooMuch) {
+			h.metrics.limited.WithLabelValues(limitContents).Inc()
+		}
 		return answer{version: version, status: statusOf(err), text: err.Error()}
 	}
 	if !req.Batch.Empty() {

@@ -9,7 +9,7 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	received *prometheus.CounterVec
-	rejected [](prometheus.Counter)
+	rejected []prometheus.Counter // by codec.Reason
 	limited  *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	seconds  *prometheus.HistogramVec
@@ -20,6 +20,7 @@ const (
 	limitInFlight = "in_flight_requests"
 	limitBody     = "body_bytes"
 	limitDecoded  = "decoded_bytes"
+	limitContents = "series_or_points"
 )
 
 func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
@@ -34,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 		}, []string{"kind"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "metricstream_remote_write_limited_requests_total",
-			Help: "Requests refused before decoding because of a limit.",
+			Help: "Requests refused whole because of a limit.",
 		}, []string{"limit"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "metricstream_remote_write_in_flight_requests",

@@ -5,6 +5,8 @@
 package codec
 
 import (
+	"errors"
+
 	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -39,6 +41,9 @@ type Decoder struct {
 func NewDecoder(limits Limits, cache *Cache) *Decoder {
 	return &Decoder{limits: limits, cache: cache, keyOf: store.KeyOf}
 }
+
+// ErrTooMuch is in the chain of errors about limits on whole requests.
+var ErrTooMuch = errors.New("the request is too large")
 
 // Version is a wire format.
 type Version int

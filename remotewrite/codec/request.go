@@ -197,7 +197,7 @@ func (r *Request) close(t *target) {
 func (r *Request) count() error {
 	r.points++
 	if r.points > r.decoder.limits.Points {
-		return store.Invalidf("the request has more than %d samples, histograms, exemplars and metadata messages together", r.decoder.limits.Points)
+		return store.Invalidf("%w: it has more than %d samples, histograms, exemplars and metadata messages", ErrTooMuch, r.decoder.limits.Points)
 	}
 	return nil
 }

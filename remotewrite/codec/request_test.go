@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func TestLimitsOnWholeRequests(t *testing.T) {
 	} {
 		var r Request
 		err := NewDecoder(limits, NewCache(10, 3600_000)).Decode(&r, tc.v, testTenant, tc.body, testNowMs)
-		if err == nil || store.KindOf(err) != store.KindInvalid || !strings.Contains(err.Error(), "more than") {
+		if !errors.Is(err, ErrTooMuch) || store.KindOf(err) != store.KindInvalid {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

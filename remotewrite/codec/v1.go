@@ -56,7 +56,7 @@ func (r *Request) decodeV1(body []byte) error {
 }
 
 func (r *Request) tooManySeries() error {
-	return store.Invalidf("the request has more than %d series", r.decoder.limits.Series)
+	return store.Invalidf("%w: it has more than %d series", ErrTooMuch, r.decoder.limits.Series)
 }
 
 // seriesV1 decodes a TimeSeries message in two walks: the first finds the labels, wherever in the message they

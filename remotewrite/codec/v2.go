@@ -79,7 +79,7 @@ func (r *Request) parseSymbols(body []byte) error {
 		}
 		text := in.messageField(wire)
 		if len(r.symbols) >= limit {
-			return store.Invalidf("the request has more than %d symbols", limit)
+			return store.Invalidf("%w: it has more than %d symbols", ErrTooMuch, limit)
 		}
 		r.symbols = append(r.symbols, symbol{text: text, hash: r.hashOf(text)})
 	}
