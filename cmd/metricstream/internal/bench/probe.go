@@ -22,7 +22,7 @@ const probeMetric = "metricstream_bench_probe"
 // samples. So a lag is too long by at most the poll interval and the time of a query.
 type probe struct {
 	w      *writer
-	client clientDoer
+	client *http.Client
 	base   string
 	labels []label
 
@@ -40,7 +40,7 @@ type probeSample struct {
 }
 
 // newProbe returns nil when there is no query API.
-func newProbe(w *writer, client clientDoer) *probe {
+func newProbe(w *writer, client *http.Client) *probe {
 	base := w.o.QueryURL
 	if base == "none" {
 		return nil
@@ -196,7 +196,7 @@ func (p *probe) ask(ctx context.Context, probes []probeSample) (map[int64]bool, 
 func unixSeconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }
 
 // get asks the API and returns the body of an answer of status 200.
-func get(ctx context.Context, client clientDoer, base, path string, form url.Values, params, headers map[string]string) ([]byte, error) {
+func get(ctx context.Context, client *http.Client, base, path string, form url.Values, params, headers map[string]string) ([]byte, error) {
 	for k, v := range params {
 		form.Set(k, v)
 	}

@@ -93,7 +93,7 @@ type Cost struct {
 	BytesPerSample       float64  `json:"bytes_per_sample,omitempty"`
 }
 
-func (w *writer) report(took time.Duration, tallies []tally, p *probe, after *WriteReport) *WriteReport {
+func (w *writer) report(took time.Duration, tallies []tally, p *probe) *WriteReport {
 	r := &WriteReport{
 		URL: w.o.URL, Protocol: w.o.Protocol, Series: w.o.Series, Seed: w.o.Seed, IntervalMs: w.o.Interval.Milliseconds(),
 		Shards: w.o.Shards, Rate: w.o.Rate, FirstMs: w.line.baseMs, LastMs: w.latestMs.Load(), CompleteMs: math.MaxInt64,
@@ -119,9 +119,9 @@ func (w *writer) report(took time.Duration, tallies []tally, p *probe, after *Wr
 	r.SamplesPerSecond = float64(r.AckedSamples) / r.Seconds
 	r.Ack = newLatency(latencies)
 	r.SamplesOnDisk = r.AckedSamples
-	if after != nil {
-		r.FirstMs = after.FirstMs
-		r.SamplesOnDisk += after.SamplesOnDisk
+	if w.after != nil {
+		r.FirstMs = w.after.FirstMs
+		r.SamplesOnDisk += w.after.SamplesOnDisk
 	}
 	if p != nil {
 		r.Visible = &ProbeReport{newLatency(p.lags), p.unseen, p.failed, p.queries, ms(p.newSeries)}

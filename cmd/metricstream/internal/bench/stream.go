@@ -2,17 +2,11 @@ package bench
 
 import (
 	"context"
-	"net/http"
 	"runtime"
 	"time"
 
 	"github.com/golang/snappy"
 )
-
-// clientDoer is the part of http.Client that the probe and the queries use.
-type clientDoer interface {
-	Do(*http.Request) (*http.Response, error)
-}
 
 // stream is a shard's endless row of samples: round after round, its series in order.
 type stream struct {

@@ -5,80 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/golang/snappy"
 )
-
-// WriteOptions say what [RunWrite] writes, where and how fast. The zero value is not useful; begin with
-// [DefaultWriteOptions].
-type WriteOptions struct {
-	URL         string            // remote-write URL
-	QueryURL    string            // base of the query API; empty: scheme and host of URL; "none": no probe
-	QueryParams map[string]string // added to every query of the probe
-	Headers     map[string]string // added to every request, a tenant's for example
-
-	Protocol          string        // Protocol1 or Protocol2
-	Series            int           // number of series
-	Seed              uint64        // of labels and values
-	Interval          time.Duration // between two timestamps of a series; whole milliseconds
-	Rate              float64       // samples/s; 0 is as fast as the target acknowledges
-	Duration          time.Duration // how long to write
-	Shards            int           // requests in flight
-	SamplesPerRequest int
-
-	// Start is the first timestamp: "auto", "now", a duration ago, Unix seconds or RFC 3339. StartAfter is
-	// the JSON summary of an earlier run to continue; it wins.
-	Start, StartAfter string
-
-	ProbeInterval, ProbePoll time.Duration
-
-	PIDs     []int         // roots of the target's process trees; none: who listens on the URL's port
-	Disks    []string      // folders of the target
-	Settle   time.Duration // wait after the run before Disks and CPU are read again
-	JSONFile string        // receives the report
-}
-
-// DefaultWriteOptions returns the defaults of "bench write".
-func DefaultWriteOptions() WriteOptions {
-	return WriteOptions{
-		URL: "http://127.0.0.1:9009/api/v1/write", Protocol: Protocol1, Series: 10_000, Seed: 1, Interval: 15 * time.Second,
-		Duration: 30 * time.Second, Shards: 8, SamplesPerRequest: 2000, Start: "auto",
-		ProbeInterval: 200 * time.Millisecond, ProbePoll: 50 * time.Millisecond,
-	}
-}
-
-// check refuses options that cannot work, and fills in the rate of a real-time run.
-func (o *WriteOptions) check() error {
-	switch {
-	case o.Series < 1:
-		return fmt.Errorf("--series is %d; want at least 1", o.Series)
-	case o.Shards < 1 || o.Shards > o.Series:
-		return fmt.Errorf("--shards is %d; want 1 to --series (%d)", o.Shards, o.Series)
-	case o.SamplesPerRequest < 1:
-		return fmt.Errorf("--samples-per-request is %d; want at least 1", o.SamplesPerRequest)
-	case o.Interval < time.Millisecond:
-		return fmt.Errorf("--interval is %s; want at least 1ms", o.Interval)
-	case o.Rate < 0:
-		return fmt.Errorf("--rate is %g; want 0 (flat out) or more", o.Rate)
-	case o.Duration <= 0:
-		return fmt.Errorf("--duration is %s; want more than 0", o.Duration)
-	case o.ProbeInterval <= 0 || o.ProbePoll <= 0:
-		return errors.New("--probe-interval and --probe-poll must be more than 0; --query-url=none turns the probe off")
-	case o.Protocol != Protocol1 && o.Protocol != Protocol2:
-		return fmt.Errorf("--protocol is %q; want %s or %s", o.Protocol, Protocol1, Protocol2)
-	}
-	if o.Start == "now" && o.StartAfter == "" {
-		realTime := float64(o.Series) / o.Interval.Seconds()
-		if o.Rate != 0 && o.Rate != realTime {
-			return fmt.Errorf("--start=now means a rate of series/interval = %g samples/s; leave --rate out", realTime)
-		}
-		o.Rate = realTime
-	}
-	return nil
-}
 
 // batchDeadline bounds how long a paced shard collects samples for a request: Prometheus' batch_send_deadline.
 const batchDeadline = 5 * time.Second
@@ -92,6 +25,9 @@ const grace = 10 * time.Second
 // writer is one run of "bench write".
 type writer struct {
 	o        WriteOptions
+	after    *WriteReport // the run that this one continues, or nil
+	client   *http.Client
+	meter    *meter
 	fleet    *fleetSeries
 	line     timeline
 	send     *sender
@@ -122,29 +58,13 @@ func RunWrite(ctx context.Context, o WriteOptions, out io.Writer) (*WriteReport,
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("cannot start bench write: %w", err)
 	}
-	var after *WriteReport
-	if o.StartAfter != "" {
-		var err error
-		if after, err = readWriteReport(o.StartAfter); err != nil {
-			return nil, err
-		}
-	}
-	w := &writer{o: o, fleet: newFleet(o.Seed, o.Series), errors: map[string]int{}}
 	client := newClient(o.Shards + 2)
 	defer client.CloseIdleConnections()
-	w.send = newSender(&o, client)
-	w.convoy = newConvoy(o.Shards, max(2, int64(lag/o.Interval)))
-	if o.Rate > 0 {
-		w.convoy.end = max(1, int64(o.Duration.Seconds()*o.Rate/float64(o.Series)))
-	}
-	meter, err := newMeter(&o)
+	w, err := newWriter(o, client)
 	if err != nil {
 		return nil, err
 	}
-	if w.line, err = newTimeline(&o, after, time.Now()); err != nil {
-		return nil, err
-	}
-	report, err := w.run(ctx, client, meter, after)
+	report, err := w.run(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -152,14 +72,37 @@ func RunWrite(ctx context.Context, o WriteOptions, out io.Writer) (*WriteReport,
 	return report, writeJSON(o.JSONFile, report)
 }
 
-func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after *WriteReport) (*WriteReport, error) {
+// newWriter prepares a run; nothing is sent.
+func newWriter(o WriteOptions, client *http.Client) (*writer, error) {
+	w := &writer{o: o, client: client, send: newSender(&o, client), errors: map[string]int{}}
+	var err error
+	if o.StartAfter != "" {
+		if w.after, err = readWriteReport(o.StartAfter); err != nil {
+			return nil, err
+		}
+	}
+	if w.line, err = newTimeline(&o, w.after, time.Now()); err != nil {
+		return nil, err
+	}
+	if w.meter, err = newMeter(&o); err != nil {
+		return nil, err
+	}
+	w.fleet = newFleet(o.Seed, o.Series)
+	w.convoy = newConvoy(o.Shards, max(2, int64(lag/o.Interval)))
+	if o.Rate > 0 {
+		w.convoy.end = max(1, int64(o.Duration.Seconds()*o.Rate/float64(o.Series)))
+	}
+	return w, nil
+}
+
+func (w *writer) run(ctx context.Context) (*WriteReport, error) {
 	w.sendMetadata(ctx)
 	w.began = time.Now() // names the probe's series
-	probe := newProbe(w, client)
+	probe := newProbe(w, w.client)
 	if probe != nil {
 		probe.warm(ctx)
 	}
-	if err := meter.start(); err != nil {
+	if err := w.meter.start(); err != nil {
 		return nil, err
 	}
 	w.began = time.Now()
@@ -174,7 +117,7 @@ func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after
 	for i := range tallies {
 		shards.Go(func() { w.shard(sendCtx, i, &tallies[i]) })
 	}
-	helpers.Go(func() { meter.watch(done) })
+	helpers.Go(func() { w.meter.watch(done) })
 	if probe != nil {
 		helpers.Go(func() { probe.run(sendCtx, w.began.Add(w.o.Duration)) })
 	}
@@ -183,10 +126,10 @@ func (w *writer) run(ctx context.Context, client clientDoer, meter *meter, after
 	shards.Wait()
 	took := time.Since(w.began)
 	close(done)
-	own := meter.ownCPUSoFar()
+	own := w.meter.ownCPUSoFar()
 	helpers.Wait()
-	report := w.report(took, tallies, probe, after)
-	return report, meter.finish(ctx, report, own)
+	report := w.report(took, tallies, probe)
+	return report, w.meter.finish(ctx, report, own)
 }
 
 // shard sends the samples of every Shards-th series, one request at a time, round after round of scrapes.
