@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -25,7 +25,9 @@ type Server struct {
 	logger   *slog.Logger
 	listener net.Listener
 	always   *http.ServeMux
-	open     atomic.Pointer[opened]
+
+	mu   sync.RWMutex // held for reading while open's handler serves a request
+	open *opened
 }
 
 // opened is what Open was given.
@@ -78,7 +80,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("cannot serve HTTP on %s: %w", s.config.ListenAddress, err)
 	case <-ctx.Done():
 	}
-	s.open.Store(nil)
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err := srv.Shutdown(grace)
@@ -90,12 +91,33 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Open lets requests through to the handler. From now on the process is ready whenever all the checks pass.
 func (s *Server) Open(handler http.Handler, checks []Check) {
-	s.open.Store(&opened{handler, checks})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = &opened{handler, checks}
+}
+
+// Drain ends what Open began: new requests get 503, and those under way are waited for until ctx ends.
+func (s *Server) Drain(ctx context.Context) error {
+	drained := make(chan struct{})
+	go func() {
+		s.mu.Lock()
+		s.open = nil
+		s.mu.Unlock()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("requests are still under way: %w", ctx.Err())
+	}
 }
 
 func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
-	if o := s.open.Load(); o != nil {
-		o.handler.ServeHTTP(w, r)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.open != nil {
+		s.open.handler.ServeHTTP(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -109,7 +131,9 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	o := s.open.Load()
+	s.mu.RLock()
+	o := s.open
+	s.mu.RUnlock()
 	if o == nil {
 		http.Error(w, "not ready: starting or stopping", http.StatusServiceUnavailable)
 		return

@@ -74,6 +74,35 @@ func TestReadyIsWhatTheChecksSay(t *testing.T) {
 	expect(t, url+"/-/healthy", 200, "healthy")
 }
 
+func TestDrainWaitsForRequestsUnderWay(t *testing.T) {
+	s, url := start(t)
+	entered, release := make(chan struct{}), make(chan struct{})
+	s.Open(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-release
+		io.WriteString(w, "served")
+	}), nil)
+	answered := make(chan string)
+	go func() {
+		_, body := get(t, url+"/slow")
+		answered <- body
+	}()
+	<-entered
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Drain(short); !errors.Is(err, context.Canceled) {
+		t.Errorf("Drain with a request under way: %v", err)
+	}
+	close(release)
+	if err := s.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if body := <-answered; body != "served" {
+		t.Errorf("the request under way was answered %q", body)
+	}
+	expect(t, url+"/-/ready", 503, "stopping")
+}
+
 func TestAddressInUse(t *testing.T) {
 	s, _ := start(t)
 	second := New(Config{ListenAddress: s.Addr().String()}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))

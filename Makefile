@@ -1,0 +1,37 @@
+# Two commands do everything:
+#
+#   make run     build, and start MetricStream with embedded parts on :9009, data in ./data
+#   make test    fetch what the tests run against, and run every test
+#
+# `make bench` compares with VictoriaMetrics and Prometheus where those are installed.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w \
+	-X github.com/prometheus/common/version.Version=$(VERSION) \
+	-X github.com/prometheus/common/version.Revision=$(shell git rev-parse HEAD 2>/dev/null) \
+	-X github.com/prometheus/common/version.Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+
+.PHONY: build run test vet fetch bench clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/metricstream ./cmd/metricstream
+
+run: build
+	exec ./bin/metricstream all
+
+test: vet fetch build
+	go test -race -timeout 30m ./...
+
+vet:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: gofmt -w .'; exit 1; }
+	go vet ./...
+
+# What the tests need beside Go, Java, Maven and npm: the embedded engine, Apache Kafka, real senders.
+fetch:
+	go run ./internal/testenv/fetch
+
+bench: build
+	./deployments/bench/compare.sh
+
+clean:
+	rm -rf bin

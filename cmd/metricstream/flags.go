@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
+)
+
+// flags are what can be said on the command line of a role; what is not given is the configuration's.
+type flags struct {
+	configFile    string
+	configCheck   bool
+	listenAddress string
+	storagePath   string
+	kafkaBrokers  string
+	kafkaTopic    string
+	clickhouseDSN string
+	logLevel      string
+	logFormat     string
+}
+
+func bindFlags(cmd *kingpin.CmdClause) *flags {
+	f := &flags{}
+	d := config.Default()
+	cmd.Flag("config.file", "YAML file; flags win over it. /api/v1/status/config shows every key with its value.").StringVar(&f.configFile)
+	cmd.Flag("config.check", "Check the file and the flags, and exit.").BoolVar(&f.configCheck)
+	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
+	cmd.Flag("storage.path", fmt.Sprintf("Folder for the data of the embedded parts. Default %s.", d.Storage.Path)).StringVar(&f.storagePath)
+	cmd.Flag("kafka.brokers", "Kafka brokers, host:port,... Without them the log is embedded, in the data folder.").StringVar(&f.kafkaBrokers)
+	cmd.Flag("kafka.topic", fmt.Sprintf("Topic of the log. Default %s.", d.Kafka.Topic)).StringVar(&f.kafkaTopic)
+	cmd.Flag("clickhouse.dsn", "ClickHouse server, clickhouse://user:password@host:9000/database. Without it the engine is embedded, fetched once into METRICSTREAM_CACHE (default: metricstream in the user's cache folder).").StringVar(&f.clickhouseDSN)
+	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
+	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
+	return f
+}
+
+// load reads the file, puts the flags over it and checks the whole.
+func (f *flags) load() (config.Config, error) {
+	c, err := config.Load(f.configFile)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range []struct {
+		given string
+		key   *string
+	}{
+		{f.listenAddress, &c.Web.ListenAddress},
+		{f.storagePath, &c.Storage.Path},
+		{f.kafkaTopic, &c.Kafka.Topic},
+		{f.clickhouseDSN, &c.ClickHouse.DSN},
+		{f.logLevel, &c.Log.Level},
+		{f.logFormat, &c.Log.Format},
+	} {
+		if o.given != "" {
+			*o.key = o.given
+		}
+	}
+	if f.kafkaBrokers != "" {
+		c.Kafka.Brokers = strings.Split(f.kafkaBrokers, ",")
+	}
+	return c, c.Validate()
+}
+
+// shown is what /api/v1/status/flags answers: the flags as they are in force.
+func shown(f *flags, c config.Config) map[string]string {
+	c = c.Redacted()
+	return map[string]string{
+		"config.file":        f.configFile,
+		"web.listen-address": c.Web.ListenAddress,
+		"storage.path":       c.Storage.Path,
+		"kafka.brokers":      strings.Join(c.Kafka.Brokers, ","),
+		"kafka.topic":        c.Kafka.Topic,
+		"clickhouse.dsn":     c.ClickHouse.DSN,
+		"log.level":          c.Log.Level,
+		"log.format":         c.Log.Format,
+	}
+}

@@ -1,0 +1,109 @@
+// Package config owns the configuration of a process: one YAML file, flags over it, and the defaults under both.
+// Each section's defaults and checks stand beside its struct in the package that it configures.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/promql/api"
+	"github.com/metricstream/metricstream/remotewrite"
+	"github.com/metricstream/metricstream/store/clickhouse"
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is everything that can be configured.
+type Config struct {
+	Log         Log                `yaml:"log"`
+	Web         web.Config         `yaml:"web"`
+	Storage     Storage            `yaml:"storage"`
+	RemoteWrite remotewrite.Config `yaml:"remote_write"`
+	Kafka       kafka.Config       `yaml:"kafka"`
+	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
+	Query       promql.Config      `yaml:"query"`
+	API         api.Config         `yaml:"api"`
+}
+
+// Storage is the section `storage`: where the embedded parts keep their data.
+type Storage struct {
+	// Path is a folder, created where it does not exist. Nothing is written outside it.
+	Path string `yaml:"path"`
+}
+
+// Validate checks the section.
+func (s Storage) Validate() error {
+	if s.Path == "" {
+		return errors.New("storage.path: is empty; name a folder for the data, such as ./data")
+	}
+	return nil
+}
+
+// Default returns the configuration of a process without file and flags: embedded parts, data in ./data.
+func Default() Config {
+	return Config{
+		Log:         DefaultLog(),
+		Web:         web.DefaultConfig(),
+		Storage:     Storage{Path: "./data"},
+		RemoteWrite: remotewrite.DefaultConfig(),
+		Kafka:       kafka.DefaultConfig(),
+		ClickHouse:  clickhouse.DefaultConfig(),
+		Query:       promql.DefaultConfig(),
+		API:         api.DefaultConfig(),
+	}
+}
+
+// Load reads a YAML file over the defaults; an empty path is no file. Keys that do not exist are errors.
+func Load(path string) (Config, error) {
+	c := Default()
+	if path == "" {
+		return c, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, fmt.Errorf("cannot read the configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Validate checks every section and returns everything that is wrong, each with its key.
+func (c Config) Validate() error {
+	return errors.Join(
+		c.Log.Validate(),
+		c.Web.Validate(),
+		c.Storage.Validate(),
+		c.RemoteWrite.Validate(),
+		c.Kafka.Validate(),
+		c.ClickHouse.Validate(),
+		c.Query.Validate(),
+		c.API.Validate(),
+	)
+}
+
+// Redacted returns the configuration with its passwords replaced.
+func (c Config) Redacted() Config {
+	if u, err := url.Parse(c.ClickHouse.DSN); err == nil && u.User != nil {
+		c.ClickHouse.DSN = u.Redacted()
+	}
+	return c
+}
+
+// YAML returns the redacted configuration as a file, defaults filled in: what /api/v1/status/config shows.
+func (c Config) YAML() string {
+	out, err := yaml.Marshal(c.Redacted())
+	if err != nil {
+		return "# cannot show the configuration: " + err.Error()
+	}
+	return string(out)
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/promql/adapter"
+	"github.com/metricstream/metricstream/promql/api"
+	"github.com/metricstream/metricstream/remotewrite"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/clickhouse"
+	"github.com/metricstream/metricstream/store/clickhouse/engine"
+	"github.com/prometheus/common/version"
+)
+
+// prefixes are where the APIs are served: as Prometheus does, and as Mimir does.
+var prefixes = []string{"", "/prometheus"}
+
+// parts are what the steps of the start leave for the steps after them.
+type parts struct {
+	store *clickhouse.Store
+	log   *kafka.Log
+}
+
+// permanent says that opening something again cannot help.
+func permanent(err error) bool { return store.KindOf(err) != store.KindUnavailable }
+
+// openStore connects to ClickHouse, the embedded one where none is configured.
+func (n *node) openStore(ctx context.Context) error {
+	if !n.role.needsStore() {
+		return nil
+	}
+	c := n.config.ClickHouse
+	if c.DSN == "" {
+		dsn, err := n.startEngine(ctx)
+		if err != nil {
+			return err
+		}
+		c.DSN = dsn
+	}
+	err := n.retry(ctx, "ClickHouse", func() (err error) {
+		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	n.stack.Push("ClickHouse connections", func(context.Context) error { return n.parts.store.Close() })
+	n.checks = append(n.checks, web.Check{Name: "ClickHouse", Func: n.parts.store.Ping})
+	return nil
+}
+
+// startEngine fetches the embedded engine where it is not yet there, and starts it.
+func (n *node) startEngine(ctx context.Context) (dsn string, err error) {
+	cache, err := engine.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	library, err := engine.Fetch(ctx, cache, os.Stderr)
+	if err != nil {
+		return "", err
+	}
+	e, err := engine.Start(ctx, engine.Options{
+		Dir: filepath.Join(n.config.Storage.Path, "clickhouse"), Library: library,
+		Logger: n.logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return "", err
+	}
+	n.stack.Push("the embedded ClickHouse engine", e.Close)
+	return e.DSN(), nil
+}
+
+// openLog opens Kafka, or the embedded log where no brokers are configured.
+func (n *node) openLog(ctx context.Context) error {
+	if !n.role.needsLog() {
+		return nil
+	}
+	log, err := kafka.Open(ctx, n.config.Kafka, filepath.Join(n.config.Storage.Path, "log"), n.logger, n.registry)
+	if err != nil {
+		return err
+	}
+	n.parts.log = log
+	n.stack.Push("the log", func(context.Context) error { return log.Close() })
+	return nil
+}
+
+// addConsumer starts to write the log into ClickHouse.
+func (n *node) addConsumer(context.Context) error {
+	if !n.role.consumes {
+		return nil
+	}
+	group, err := n.parts.log.Group()
+	if err != nil {
+		return err
+	}
+	consumer := kafka.NewConsumer(n.config.Kafka, kafka.ConsumerOptions{
+		Group: group, Writer: n.parts.store, Progress: n.parts.store, DeadLetter: n.parts.log.DeadLetter,
+		Logger: n.logger, Registerer: n.registry,
+	})
+	n.stack.Go("the consumer", consumer.Run)
+	return nil
+}
+
+// addReceiver serves remote write.
+func (n *node) addReceiver(context.Context) error {
+	if !n.role.receives {
+		return nil
+	}
+	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
+		Partitions: n.parts.log.Partitions, Registerer: n.registry,
+	})
+	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
+		Writer: producer, Logger: n.logger, Registerer: n.registry,
+	})
+	for _, prefix := range prefixes {
+		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
+			n.mux.Handle(prefix+path, handler)
+		}
+	}
+	return nil
+}
+
+// addQuerier serves the Prometheus HTTP API.
+func (n *node) addQuerier(context.Context) error {
+	if !n.role.queries {
+		return nil
+	}
+	q := n.config.Query
+	evaluator := promql.NewEngine(q, n.logger, n.registry)
+	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
+	a, err := api.New(api.Options{
+		Config: n.config.API, Engine: evaluator, Parser: promql.NewParser(),
+		Queryable: adapter.NewQueryable(n.parts.store, adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}),
+		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store,
+		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),
+		Logger: n.logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot set up the HTTP API: %w", err)
+	}
+	for _, prefix := range prefixes {
+		a.Register(n.mux, prefix)
+	}
+	return nil
+}
+
+// promqlVersion is the version of Prometheus whose API and PromQL are served: clients decide by it what to ask.
+const promqlVersion = "3.14.0"
+
+func apiVersion() api.Version {
+	return api.Version{
+		Version: promqlVersion, Revision: version.GetRevision(), Branch: version.Branch, BuildUser: version.BuildUser,
+		BuildDate: version.BuildDate, GoVersion: runtime.Version(), Application: "MetricStream",
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// stopTimeout bounds a graceful stop: what was acknowledged is in the log, so a harder end loses nothing.
+const stopTimeout = time.Minute
+
+// node is one process while it starts and runs.
+type node struct {
+	role     role
+	config   config.Config
+	flags    *flags
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	stack    *lifecycle.Stack
+	parts    parts
+	mux      *http.ServeMux
+	checks   []web.Check
+}
+
+// run runs a role until ctx ends or a part fails for good.
+func run(ctx context.Context, r role, f *flags) error {
+	c, err := f.load()
+	if err != nil {
+		return err
+	}
+	if err := r.check(c); err != nil {
+		return err
+	}
+	if f.configCheck {
+		fmt.Println("The configuration is valid.")
+		return nil
+	}
+	logger := c.Log.Logger(os.Stderr)
+	n := &node{
+		role: r, config: c, flags: f, logger: logger,
+		registry: newRegistry(), stack: lifecycle.New(logger), mux: http.NewServeMux(),
+	}
+	err = n.serve(ctx)
+	if ctx.Err() != nil {
+		logger.Info("stopping")
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+	}
+	return errors.Join(err, n.stack.Stop(stopTimeout))
+}
+
+// check refuses what a role of a cluster cannot do alone.
+func (r role) check(c config.Config) error {
+	switch {
+	case r.name == "all":
+		return nil
+	case r.needsLog() && len(c.Kafka.Brokers) == 0:
+		return fmt.Errorf("a %s needs Kafka: set kafka.brokers (--kafka.brokers); the embedded log works only in one process, `metricstream all`", r.name)
+	case r.needsStore() && c.ClickHouse.DSN == "":
+		return fmt.Errorf("a %s needs a ClickHouse server: set clickhouse.dsn (--clickhouse.dsn); the embedded engine works only in one process, `metricstream all`", r.name)
+	}
+	return nil
+}
+
+// serve starts everything in order and waits. What it has started is on the stack, also when it fails.
+func (n *node) serve(ctx context.Context) error {
+	metrics := promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{Registry: n.registry, EnableOpenMetrics: true})
+	server := web.New(n.config.Web, metrics, n.logger)
+	if err := server.Listen(); err != nil {
+		return err
+	}
+	n.stack.Go("the HTTP server", server.Run)
+	n.logger.Info("starting", "role", n.role.name, "address", server.Addr().String())
+	for _, step := range []func(context.Context) error{n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	server.Open(n.mux, n.checks)
+	n.stack.Push("requests", server.Drain)
+	n.greet(server.Addr().String())
+	return n.stack.Wait(ctx)
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		version.NewCollector("metricstream"),
+	)
+	return r
+}
+
+// retry calls open until it succeeds or ctx ends: on a cluster the other side may come up later.
+func (n *node) retry(ctx context.Context, what string, open func() error) error {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		err := open()
+		if err == nil {
+			return nil
+		}
+		if permanent(err) {
+			return err
+		}
+		n.logger.Warn("waiting for "+what, "err", err, "next_try_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
