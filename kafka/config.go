@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/metricstream/metricstream/kafka/embedded"
@@ -84,6 +85,11 @@ func (c Config) Validate() error {
 	for _, check := range checks {
 		if check.bad {
 			errs = append(errs, errors.New(check.message))
+		}
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			errs = append(errs, fmt.Errorf("kafka.brokers: %q is not host:port, such as kafka-1:9092", b))
 		}
 	}
 	if err := c.Embedded.Validate(); err != nil {

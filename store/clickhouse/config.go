@@ -3,6 +3,8 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -25,10 +27,14 @@ type Config struct {
 // DefaultConfig returns the defaults; DSN has none.
 func DefaultConfig() Config { return Config{MaxConnections: 64} }
 
-// Validate checks everything that can be checked without a connection.
+// Validate checks everything that can be checked without a connection. An empty DSN is valid: the caller fills in
+// the embedded engine's.
 func (c Config) Validate() error {
 	if c.MaxConnections < 1 {
-		return fmt.Errorf("max_connections is %d: set it to 1 or more", c.MaxConnections)
+		return fmt.Errorf("clickhouse.max_connections is %d: set it to 1 or more", c.MaxConnections)
+	}
+	if c.DSN == "" {
+		return nil
 	}
 	_, err := c.parse()
 	return err
@@ -38,14 +44,14 @@ func (c Config) Validate() error {
 // password in it.
 func (c Config) parse() (*clickhouse.Options, error) {
 	if c.DSN == "" {
-		return nil, errors.New("dsn is empty: set it to something like clickhouse://user:password@host:9000/metricstream")
+		return nil, errors.New("clickhouse.dsn is empty: set it to something like clickhouse://user:password@host:9000/metricstream")
 	}
 	o, err := clickhouse.ParseDSN(c.DSN)
-	if err != nil {
-		return nil, errors.New("dsn cannot be parsed: set it to something like clickhouse://user:password@host:9000/metricstream")
+	if err != nil || !knownScheme(c.DSN) {
+		return nil, errors.New("clickhouse.dsn cannot be parsed: set it to something like clickhouse://user:password@host:9000/metricstream")
 	}
 	if o.Protocol != clickhouse.Native {
-		return nil, errors.New("dsn names the HTTP protocol: use clickhouse:// and the native port, 9000 or with secure=true 9440")
+		return nil, errors.New("clickhouse.dsn names the HTTP protocol: use clickhouse:// and the native port, 9000 or with secure=true 9440")
 	}
 	if o.Auth.Database == "" {
 		o.Auth.Database = DefaultDatabase
@@ -57,6 +63,12 @@ func (c Config) parse() (*clickhouse.Options, error) {
 		o.DialTimeout = 10 * time.Second
 	}
 	return o, nil
+}
+
+// knownScheme refuses what the client library lets pass: it takes every scheme it does not know for ClickHouse's.
+func knownScheme(dsn string) bool {
+	scheme, _, _ := strings.Cut(dsn, "://")
+	return slices.Contains([]string{"clickhouse", "tcp", "native", "http", "https"}, scheme)
 }
 
 // chOptions translates the DSN's options for ch-go, all but the address.
