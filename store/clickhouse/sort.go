@@ -91,6 +91,7 @@ func (s *sorter) sort(in *store.Samples) {
 	s.rankRuns(in)
 	s.orderRuns(in)
 	s.gather(in)
+	s.orderPoints()
 }
 
 // findRuns cuts the input into runs and numbers the days and metrics as they come.
@@ -206,54 +207,57 @@ func compareRuns(in *store.Samples) func(a, b run) int {
 	}
 }
 
-// gather copies the runs to out, and sorts by time where a series' runs did not come in that order.
+// gather copies the runs to out.
 func (s *sorter) gather(in *store.Samples) {
-	s.out.Reset()
+	s.out.Metrics = gatherColumn(s.out.Metrics, in.Metrics, s.runs)
+	s.out.IDs = gatherColumn(s.out.IDs, in.IDs, s.runs)
+	s.out.TimesMs = gatherColumn(s.out.TimesMs, in.TimesMs, s.runs)
+	s.out.Exps = gatherColumn(s.out.Exps, in.Exps, s.runs)
+	s.out.Mants = gatherColumn(s.out.Mants, in.Mants, s.runs)
+}
+
+func gatherColumn[T any](dst, src []T, runs []run) []T {
+	dst = slices.Grow(dst[:0], len(src))[:len(src)]
+	n := 0
+	for _, r := range runs {
+		if r.len == 1 {
+			dst[n] = src[r.first]
+			n++
+			continue
+		}
+		n += copy(dst[n:], src[r.first:r.first+r.len])
+	}
+	return dst
+}
+
+// orderPoints finds the days in out, and sorts by time where a series' runs did not come in that order.
+func (s *sorter) orderPoints() {
 	s.days = s.days[:0]
-	out := &s.out
-	n := in.Len()
-	out.Metrics = slices.Grow(out.Metrics, n)
-	out.IDs = slices.Grow(out.IDs, n)
-	out.TimesMs = slices.Grow(out.TimesMs, n)
-	out.Exps = slices.Grow(out.Exps, n)
-	out.Mants = slices.Grow(out.Mants, n)
 	var lastMs int64 // of the day
-	for i := 0; i < len(s.runs); {
-		a, begin := int(s.runs[i].first), len(out.IDs)
-		key, ts := store.Key{Metric: in.Metrics[a], ID: in.IDs[a]}, in.TimesMs[a]
-		if len(s.days) == 0 || ts > lastMs {
-			_, lastMs = dayBounds(ts)
-			s.days = append(s.days, dayRows{day: dayOf(ts), begin: begin})
+	out := &s.out
+	for begin, n := 0, len(out.IDs); begin < n; {
+		id, metric := out.IDs[begin], out.Metrics[begin]
+		if len(s.days) == 0 || out.TimesMs[begin] > lastMs {
+			_, lastMs = dayBounds(out.TimesMs[begin])
+			s.days = append(s.days, dayRows{day: dayOf(out.TimesMs[begin]), begin: begin})
 		}
-		for ; i < len(s.runs); i++ {
-			a, b := int(s.runs[i].first), int(s.runs[i].first+s.runs[i].len)
-			if in.IDs[a] != key.ID || in.Metrics[a] != key.Metric || in.TimesMs[a] > lastMs {
-				break
+		end, sorted := begin+1, true
+		for ; end < n && out.IDs[end] == id && out.Metrics[end] == metric && out.TimesMs[end] <= lastMs; end++ {
+			if out.TimesMs[end] <= out.TimesMs[end-1] {
+				sorted = false
 			}
-			out.Metrics = append(out.Metrics, in.Metrics[a:b]...)
-			out.IDs = append(out.IDs, in.IDs[a:b]...)
-			out.TimesMs = append(out.TimesMs, in.TimesMs[a:b]...)
-			out.Exps = append(out.Exps, in.Exps[a:b]...)
-			out.Mants = append(out.Mants, in.Mants[a:b]...)
 		}
-		s.days[len(s.days)-1].end = len(out.IDs)
-		s.sortPoints(begin, len(out.IDs))
+		if !sorted {
+			s.sortPoints(begin, end)
+		}
+		s.days[len(s.days)-1].end = end
+		begin = end
 	}
 }
 
 // sortPoints sorts the rows of one series and day.
 func (s *sorter) sortPoints(begin, end int) {
 	ts, exps, mants := s.out.TimesMs[begin:end], s.out.Exps[begin:end], s.out.Mants[begin:end]
-	sorted := true
-	for i := 1; i < len(ts); i++ {
-		if ts[i] <= ts[i-1] && (ts[i] < ts[i-1] || comparePoints(point{ts[i-1], exps[i-1], mants[i-1]}, point{ts[i], exps[i], mants[i]}) > 0) {
-			sorted = false
-			break
-		}
-	}
-	if sorted {
-		return
-	}
 	s.rows = s.rows[:0]
 	for i := range ts {
 		s.rows = append(s.rows, point{ts[i], exps[i], mants[i]})
