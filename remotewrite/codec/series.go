@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/metricstream/metricstream/store"
@@ -23,11 +22,10 @@ type series struct {
 	// usedMs is about when the series was last seen.
 	usedMs atomic.Int64
 
-	// hasStarts is whether starts knows anything; plain series never take the lock.
-	hasStarts atomic.Bool
-
-	mu     sync.Mutex
-	starts startState // as durably written
+	// starts is what was written of the start timestamps, nil for nothing, and lastMs the latest point under
+	// the newest of them. A state is never changed, only replaced.
+	starts atomic.Pointer[startState]
+	lastMs atomic.Int64
 
 	// metadata is the hash of the metadata last written for the series, and metadataMs is when.
 	metadata   atomic.Uint64
@@ -40,20 +38,33 @@ func (s *series) is(tenant string, ls labels.Labels) bool {
 }
 
 func (s *series) startState() startState {
-	if !s.hasStarts.Load() {
+	p := s.starts.Load()
+	if p == nil {
 		return startState{}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.starts
+	st := *p
+	st.lastMs = max(st.lastMs, s.lastMs.Load())
+	return st
 }
 
-// remember takes over a state that has been written.
+// remember takes over a state that has been written, unless a newer one has been.
 func (s *series) remember(st startState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.starts = s.starts.newer(st)
-	s.hasStarts.Store(true)
+	for {
+		p := s.starts.Load()
+		if p != nil && p.timeMs == st.timeMs && p.startMs == st.startMs {
+			if st.lastMs > s.lastMs.Load() {
+				s.lastMs.Store(st.lastMs)
+			}
+			return
+		}
+		if p != nil && p.timeMs > st.timeMs {
+			return
+		}
+		if next := st; s.starts.CompareAndSwap(p, &next) {
+			s.lastMs.Store(st.lastMs)
+			return
+		}
+	}
 }
 
 // touch says that the series was seen. The time is stored coarsely, so that steady use writes nothing.

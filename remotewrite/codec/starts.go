@@ -36,11 +36,3 @@ func (c *startState) next(dst []store.Start, k store.Key, timeMs, startMs int64)
 		return append(dst, row)
 	}
 }
-
-// newer returns the later of two states of a series.
-func (c startState) newer(o startState) startState {
-	if !c.known || o.known && (o.timeMs > c.timeMs || o.timeMs == c.timeMs && o.lastMs > c.lastMs) {
-		return o
-	}
-	return c
-}

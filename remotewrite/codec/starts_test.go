@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
-
-	"github.com/metricstream/metricstream/store"
 )
 
 func startRows(r *Request) [][2]int64 {
@@ -160,15 +158,16 @@ func startAt(rows map[int64]int64, at int64) int64 {
 	return start
 }
 
-func TestNewerState(t *testing.T) {
-	a := startState{known: true, timeMs: 10, startMs: 1, lastMs: 20}
-	b := startState{known: true, timeMs: 15, startMs: 2, lastMs: 15}
-	for _, got := range []startState{a.newer(b), b.newer(a), startState{}.newer(b), b.newer(startState{})} {
-		if got != b {
-			t.Errorf("got %+v", got)
-		}
-	}
-	if rows := (&startState{}).next(nil, store.Key{}, 1, 0); rows != nil {
-		t.Errorf("got %v", rows)
+// TestRememberKeepsTheNewest commits the requests of one series in the wrong order.
+func TestRememberKeepsTheNewest(t *testing.T) {
+	d := newDecoder()
+	decode(t, d, V2, startsRequest(t, [2]int64{10, 5})).Commit()
+	older := decode(t, d, V2, startsRequest(t, [2]int64{20, 15}))
+	newer := decode(t, d, V2, startsRequest(t, [2]int64{30, 25}))
+	newer.Commit()
+	older.Commit()
+	r := decode(t, d, V2, startsRequest(t, [2]int64{40, 25}))
+	if len(r.Batch.Starts) != 0 {
+		t.Errorf("got %v", r.Batch.Starts)
 	}
 }

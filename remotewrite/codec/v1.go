@@ -1,6 +1,11 @@
 package codec
 
-import "github.com/metricstream/metricstream/store"
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/metricstream/metricstream/store"
+)
 
 // prometheus.WriteRequest and the messages in it. Exemplars and histograms have files of their own.
 const (
@@ -104,17 +109,22 @@ func (r *Request) seriesV1(msg []byte) error {
 // rawLabelsV1 returns the label fields of a TimeSeries message as they stand on the wire, tags included, and
 // where the first other field begins. Senders write the labels first, so that nothing has to be copied.
 func (r *Request) rawLabelsV1(msg []byte) (raw []byte, rest int, err error) {
-	in := reader{buf: msg}
-	for in.pos < len(msg) && msg[in.pos] == tagV1SeriesLabels {
-		in.pos++
-		in.bytes()
-		if in.err != nil {
-			return nil, 0, in.err
+	// The common case, by hand: it is a good part of all the work on a sample.
+	for rest+1 < len(msg) && msg[rest] == tagV1SeriesLabels && msg[rest+1] < 0x80 {
+		end := rest + 2 + int(msg[rest+1])
+		if end > len(msg) {
+			return nil, 0, errTruncated
 		}
+		rest = end
 	}
-	rest = in.pos
+	return r.rawLabelsSlow(msg, rest)
+}
+
+// rawLabelsSlow looks for more label fields behind those in front of msg[rest:].
+func (r *Request) rawLabelsSlow(msg []byte, rest int) (raw []byte, _ int, err error) {
 	raw = msg[:rest]
 	scattered := false
+	in := reader{buf: msg, pos: rest}
 	for {
 		start := in.pos
 		field, wire, ok := in.next()
@@ -128,6 +138,11 @@ func (r *Request) rawLabelsV1(msg []byte) (raw []byte, rest int, err error) {
 		in.messageField(wire)
 		if in.err != nil {
 			return nil, 0, in.err
+		}
+		if start == rest { // still in front, with a long length
+			rest = in.pos
+			raw = msg[:rest]
+			continue
 		}
 		if !scattered {
 			r.raw = append(r.raw[:0], raw...)
@@ -176,6 +191,10 @@ func (r *Request) sample(t *target, msg []byte, v Version, seriesStartMs int64) 
 	if err := r.count(); err != nil {
 		return err
 	}
+	if value, timeMs, ok := plainSample(msg); ok {
+		r.addFloat(t, timeMs, value, seriesStartMs)
+		return nil
+	}
 	var value float64
 	var timeMs, startMs int64
 	in := reader{buf: msg}
@@ -203,4 +222,18 @@ func (r *Request) sample(t *target, msg []byte, v Version, seriesStartMs int64) 
 	}
 	r.addFloat(t, timeMs, value, startMs)
 	return nil
+}
+
+// plainSample decodes a Sample message as nearly all are: a value, then a time of six bytes, which is any from 2004
+// to 2109, and nothing else.
+func plainSample(msg []byte) (value float64, timeMs int64, ok bool) {
+	if len(msg) != 16 || msg[0] != sampleValue<<3|wireFixed64 || msg[9] != sampleTime<<3|wireVarint {
+		return 0, 0, false
+	}
+	x := binary.LittleEndian.Uint64(msg[8:]) >> 16
+	if x&0x808080808080 != 0x008080808080 {
+		return 0, 0, false
+	}
+	x = x&0x7f | x>>1&(0x7f<<7) | x>>2&(0x7f<<14) | x>>3&(0x7f<<21) | x>>4&(0x7f<<28) | x>>5&(0x7f<<35)
+	return math.Float64frombits(binary.LittleEndian.Uint64(msg[1:])), int64(x), true
 }

@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/metricstream/metricstream/store"
 )
@@ -165,17 +166,13 @@ func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
 
 // targetV2 returns the target for the label set in r.refs, of a message that says something of it or is empty.
 func (r *Request) targetV2(empty bool) (target, error) {
-	r.raw = r.raw[:0]
-	for _, ref := range r.refs {
+	r.raw = slices.Grow(r.raw[:0], 16*len(r.refs))[:16*len(r.refs)]
+	for i, ref := range r.refs {
 		if ref >= uint32(len(r.symbols)) {
-			break // labelsOfRefs will say so: no remembered series has this hash
+			r.raw = r.raw[:0] // labelsOfRefs will say so: no remembered series has this hash
+			break
 		}
-		n := len(r.raw)
-		r.raw = append(r.raw, make([]byte, 16)...)
-		r.symbols[ref].hash.put(r.raw[n:])
-	}
-	if len(r.raw) != 16*len(r.refs) {
-		r.raw = r.raw[:0]
+		r.symbols[ref].hash.put(r.raw[16*i:])
 	}
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
 	if err == nil && empty && t.series != nil {
@@ -208,9 +205,27 @@ func (r *Request) appendRefs(in *reader, wire int) {
 		in.varintList(wire, func(v uint64) { r.refs = append(r.refs, uint32(v)) })
 		return
 	}
-	list := reader{buf: in.bytes()}
-	for list.pos < len(list.buf) && list.err == nil {
-		r.refs = append(r.refs, uint32(list.varint()))
+	list := in.bytes()
+	refs := r.refs
+	for i := 0; i < len(list); {
+		// References of one and two bytes by hand, as with the labels of 1.0.
+		if b := list[i]; b < 0x80 {
+			refs = append(refs, uint32(b))
+			i++
+			continue
+		}
+		if i+1 < len(list) && list[i+1] < 0x80 {
+			refs = append(refs, uint32(list[i]&0x7f)|uint32(list[i+1])<<7)
+			i += 2
+			continue
+		}
+		slow := reader{buf: list, pos: i}
+		refs = append(refs, uint32(slow.varint()))
+		if slow.err != nil {
+			in.fail(slow.err)
+			return
+		}
+		i = slow.pos
 	}
-	in.fail(list.err)
+	r.refs = refs
 }
