@@ -28,7 +28,7 @@ const (
 // because the engine's host is the test binary itself, run a second time, and because the engine that the
 // package's tests share ends with them.
 func Main(m *testing.M) {
-	if os.Getenv(hostEnv) != "" {
+	if IsEngineHost() {
 		if err := engine.Host(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -39,6 +39,9 @@ func Main(m *testing.M) {
 	shared.close()
 	os.Exit(code)
 }
+
+// IsEngineHost tells a TestMain that this process is going to host an engine and to run no tests.
+func IsEngineHost() bool { return os.Getenv(hostEnv) != "" }
 
 // shared is the one engine of a test binary.
 var shared sharedEngine

@@ -1,0 +1,33 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/metricstream/metricstream/internal/testenv"
+)
+
+// readyWithin is how long a process may take to its first /-/ready on a busy machine.
+const readyWithin = 2 * time.Minute
+
+// node is one running metricstream process.
+type node struct {
+	*testenv.Process
+	url string
+}
+
+// start runs `metricstream ROLE` on a free port and waits until it is ready.
+func start(t *testing.T, role, dataDir string, flags ...string) *node {
+	t.Helper()
+	n := launch(t, role, dataDir, flags...)
+	testenv.WaitOK(t, n.Process, n.url+"/-/ready", readyWithin)
+	return n
+}
+
+// launch is start without the wait.
+func launch(t *testing.T, role, dataDir string, flags ...string) *node {
+	t.Helper()
+	address := testenv.FreeAddress(t)
+	args := append([]string{role, "--web.listen-address=" + address, "--storage.path=" + dataDir}, flags...)
+	return &node{testenv.StartProcess(t, t.TempDir(), binary, args...), "http://" + address}
+}
