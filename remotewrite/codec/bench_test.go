@@ -152,3 +152,21 @@ func perSample(b *testing.B, since time.Duration) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchSeries, "ns/sample")
 	b.ReportMetric(float64(cpuTime(b)-since)/float64(b.N)/benchSeries, "cpu-ns/sample")
 }
+
+// BenchmarkFirstSight decodes series that the cache has never seen: what a restart costs.
+func BenchmarkFirstSight(b *testing.B) {
+	raw, err := snappy.Decode(nil, benchV1(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var r Request
+	since := cpuTime(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		d := NewDecoder(testLimits(), NewCache(1<<20, 3600_000))
+		if err := d.Decode(&r, V1, "anonymous", raw, testNowMs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSample(b, since)
+}

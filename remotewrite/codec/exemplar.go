@@ -70,8 +70,11 @@ func (r *Request) exemplarV2(t *target, msg []byte) error {
 		return in.err
 	}
 	r.labels = r.labels[:0]
-	bad := r.labelsOfRefs()
-	r.addExemplar(t, e, bad.detail)
+	wrong := ""
+	if bad := r.labelsOfRefs(); bad.refused {
+		wrong = r.explainRefs(bad.at)
+	}
+	r.addExemplar(t, e, wrong)
 	return nil
 }
 

@@ -67,14 +67,21 @@ func (r *Request) metadataV1(msg []byte) error {
 	switch {
 	case len(name) == 0:
 		r.Rejected.add(BadMetadata, 1, func() string { return "metadata without a metric name" })
-	case len(name) > r.decoder.limits.ValueBytes, !utf8.Valid(name), !utf8.Valid(help), !utf8.Valid(unit):
-		r.Rejected.add(BadMetadata, 1, func() string {
-			return fmt.Sprintf("metadata of %s is not UTF-8 or its name is longer than %d bytes", show(name), r.decoder.limits.ValueBytes)
-		})
+	case len(name) > r.decoder.limits.ValueBytes, !utf8.Valid(name), !validText(help), !validText(unit):
+		r.Rejected.add(BadMetadata, 1, func() string { return explainMetadata(name) })
 	default:
 		r.addMetadata(string(name), metadataWord(typ), help, unit)
 	}
 	return nil
+}
+
+// maxTextBytes bounds help texts and units.
+const maxTextBytes = 16 << 10
+
+func validText(b []byte) bool { return len(b) <= maxTextBytes && utf8.Valid(b) }
+
+func explainMetadata(name []byte) string {
+	return fmt.Sprintf("metadata of %s is not UTF-8, or the name is too long, or a text is longer than %d bytes", show(name), maxTextBytes)
 }
 
 func (r *Request) addMetadata(name, typ string, help, unit []byte) {
@@ -138,8 +145,8 @@ func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool
 	if _, ok := r.metadata[inRequest]; ok {
 		return
 	}
-	if !utf8.Valid(help.text) || !utf8.Valid(unit.text) {
-		r.Rejected.add(BadMetadata, 1, func() string { return fmt.Sprintf("metadata of %s is not UTF-8", show([]byte(name))) })
+	if !validText(help.text) || !validText(unit.text) {
+		r.Rejected.add(BadMetadata, 1, func() string { return explainMetadata([]byte(name)) })
 		return
 	}
 	if r.metadata == nil {

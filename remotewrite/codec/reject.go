@@ -93,10 +93,13 @@ func (r *Rejected) reset() {
 	r.details = r.details[:0]
 }
 
+// wantsDetail reports whether the next case will be described.
+func (r *Rejected) wantsDetail() bool { return len(r.details) < maxDetails }
+
 // add counts n refused things. The detail is only made where it will be shown.
 func (r *Rejected) add(why Reason, n int, detail func() string) {
 	r.counts[why] += n
-	if len(r.details) == maxDetails {
+	if !r.wantsDetail() {
 		return
 	}
 	d := why.String() + ": " + detail()

@@ -94,10 +94,10 @@ func (r *Request) Bytes() int {
 
 // target is where the points of one TimeSeries message go.
 type target struct {
-	series *series // nil: the message's labels were refused, for the reason below
+	series *series // nil: the message is refused, for the reason below
 	slot   int     // -1 until a point is accepted
 	why    Reason
-	detail func() string
+	detail string
 	lost   int // points of a refused message
 }
 
@@ -119,7 +119,7 @@ func (r *Request) slotOf(t *target) (int, bool) {
 			return t.slot, true
 		}
 		if s.key == t.series.key {
-			r.refuse(t, KeyCollision, collisionDetail(t.series.labels))
+			r.refuse(t, KeyCollision, func() string { return explainCollision(t.series.labels) })
 			return 0, false
 		}
 	}
@@ -146,8 +146,12 @@ func (r *Request) growIndex() {
 	}
 }
 
+// refuse refuses a TimeSeries message from here on.
 func (r *Request) refuse(t *target, why Reason, detail func() string) {
-	t.series, t.why, t.detail = nil, why, detail
+	if r.Rejected.wantsDetail() {
+		t.detail = detail()
+	}
+	t.series, t.why = nil, why
 }
 
 // open returns the slot for a point at timeMs, or -1 after counting it as refused.
@@ -189,7 +193,7 @@ func (r *Request) refuseTime(t *target, timeMs int64) {
 // close ends a TimeSeries message.
 func (r *Request) close(t *target) {
 	if t.series == nil {
-		r.Rejected.add(t.why, max(1, t.lost), t.detail)
+		r.Rejected.add(t.why, max(1, t.lost), func() string { return t.detail })
 	}
 }
 

@@ -200,6 +200,20 @@ func TestMetadataOf20IsSentOnceAndAgainAfterAnHour(t *testing.T) {
 	}
 }
 
+func TestMetadataIsBounded(t *testing.T) {
+	help := strings.Repeat("x", maxTextBytes+1)
+	r := decode(t, newDecoder(), V1, marshal(t, &prompb.WriteRequest{Metadata: []prompb.MetricMetadata{{MetricFamilyName: "x", Help: help}}}))
+	if r.Accepted.Metadata != 0 || r.Rejected.Count(BadMetadata) != 1 {
+		t.Errorf("1.0: %+v", r.Rejected)
+	}
+	b := newBuilderV2()
+	ts := writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: testNowMs}}, Metadata: writev2.Metadata{HelpRef: b.refs(help)[0]}}
+	r = decode(t, newDecoder(), V2, b.add(ts, "__name__", "x").bytes(t))
+	if r.Accepted.Metadata != 0 || r.Accepted.Samples != 1 || r.Rejected.Count(BadMetadata) != 1 {
+		t.Errorf("2.0: %+v", r.Rejected)
+	}
+}
+
 func TestFamily(t *testing.T) {
 	for _, tc := range []struct {
 		name, typ  string

@@ -186,15 +186,16 @@ func (r *Request) targetV2(empty bool) (target, error) {
 
 // labelsOfRefs appends the labels that r.refs stand for to r.labels.
 func (r *Request) labelsOfRefs() refusal {
-	if len(r.refs)%2 != 0 {
-		return refusal{BadSymbolRef, fmt.Sprintf("a label set has %d symbol references, which is no even number", len(r.refs))}
-	}
-	for i := 0; i < len(r.refs); i += 2 {
+	n := uint32(len(r.symbols))
+	for i := 0; i+1 < len(r.refs); i += 2 {
 		name, value := r.refs[i], r.refs[i+1]
-		if n := uint32(len(r.symbols)); name >= n || value >= n {
-			return refusal{BadSymbolRef, fmt.Sprintf("a label set refers to the symbols %d and %d, but there are only %d", name, value, n)}
+		if name >= n || value >= n {
+			return refused(BadSymbolRef, i)
 		}
 		r.labels = append(r.labels, label{r.symbols[name].text, r.symbols[value].text})
+	}
+	if len(r.refs)%2 != 0 {
+		return refused(BadSymbolRef, len(r.refs)-1)
 	}
 	return refusal{}
 }

@@ -1,0 +1,91 @@
+package codec
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// explain puts the refusal of the label set in r.labels, or in r.refs, into words.
+func (r *Request) explain(bad refusal) string {
+	limits := &r.decoder.limits
+	switch bad.why {
+	case BadSymbolRef:
+		return r.explainRefs(bad.at)
+	case TooManyLabels:
+		return fmt.Sprintf("series %s has %d labels, at most %d are allowed", showLabels(r.labels), len(r.labels), limits.Labels)
+	case NoMetricName:
+		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", showLabels(r.labels), labels.MetricName)
+	}
+	series, l := showLabels(r.labels), r.labels[bad.at]
+	switch {
+	case bad.why == DuplicateLabel:
+		return fmt.Sprintf("series %s has the label %s twice", series, show(l.name))
+	case bad.why == LabelTooLong:
+		return fmt.Sprintf("series %s has the label %s with a name of %d and a value of %d bytes, at most %d and %d are allowed",
+			series, show(l.name), len(l.name), len(l.value), limits.NameBytes, limits.ValueBytes)
+	case len(l.name) == 0:
+		return fmt.Sprintf("series %s has a label without a name", series)
+	default:
+		return fmt.Sprintf("series %s has a label that is not UTF-8: %s=%s", series, show(l.name), show(l.value))
+	}
+}
+
+// explainRefs says what is wrong with the references from the one at an index on.
+func (r *Request) explainRefs(at int) string {
+	if at+1 >= len(r.refs) {
+		return fmt.Sprintf("a label set has %d references to symbols, which is no even number", len(r.refs))
+	}
+	return fmt.Sprintf("a label set refers to the symbols %d and %d, but there are only %d", r.refs[at], r.refs[at+1], len(r.symbols))
+}
+
+func explainCollision(ls labels.Labels) string {
+	return fmt.Sprintf("series %s has the same key as another series; change any of its labels", showSeries(ls))
+}
+
+const (
+	maxShownLabels = 6
+	maxShownBytes  = 40
+)
+
+// show quotes the beginning of a string for a message.
+func show(b []byte) string {
+	if len(b) > maxShownBytes {
+		return fmt.Sprintf("%q...", b[:maxShownBytes])
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// showLabels shows the first labels of a series, the metric name before all others.
+func showLabels(ls []label) string {
+	var b []byte
+	for _, l := range ls {
+		if string(l.name) == labels.MetricName {
+			b = append(b, show(l.value)...)
+			break
+		}
+	}
+	b = append(b, '{')
+	shown := 0
+	for _, l := range ls {
+		if string(l.name) == labels.MetricName {
+			continue
+		}
+		if shown == maxShownLabels {
+			b = append(b, ", ..."...)
+			break
+		}
+		if shown > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(append(append(b, show(l.name)...), '='), show(l.value)...)
+		shown++
+	}
+	return string(append(b, '}'))
+}
+
+func showSeries(ls labels.Labels) string {
+	var list []label
+	ls.Range(func(l labels.Label) { list = append(list, label{[]byte(l.Name), []byte(l.Value)}) })
+	return showLabels(list)
+}
