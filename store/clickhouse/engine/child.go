@@ -18,8 +18,8 @@ import (
 // pollInterval is how often a starting engine is asked whether it answers.
 const pollInterval = 20 * time.Millisecond
 
-// dialTimeout is generous on purpose: giving up in the middle of a handshake is one of the few things that
-// the engine does not survive.
+// dialTimeout is generous on purpose: a machine that is busy enough to exceed it gains nothing from a second
+// handshake.
 const dialTimeout = 20 * time.Second
 
 var errPortTaken = errors.New("the port chosen for the engine is taken by another process")

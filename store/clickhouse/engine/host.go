@@ -92,6 +92,9 @@ func loadLibrary(path string) (*lib, error) {
 		}
 		purego.RegisterFunc(f, symbol)
 	}
+	if err := keepAliveOnErrors(handle, path); err != nil {
+		fmt.Fprintln(os.Stderr, "the engine will end, and be restarted, when a client breaks a handshake:", err)
+	}
 	return l, nil
 }
 

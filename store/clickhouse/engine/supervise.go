@@ -12,8 +12,8 @@ const (
 	// tables of a large folder on a slow disk takes a while.
 	startTimeout = 2 * time.Minute
 
-	// The engine is back within 0.2 s and a broken handshake is enough to end it, so there is no reason to wait
-	// long; the bound only keeps an engine that cannot live from eating the machine.
+	// An engine is back within 0.3 s, so there is no reason to wait long; the bound only keeps one that cannot
+	// live from eating the machine.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 2 * time.Second
 
