@@ -51,7 +51,7 @@ func benchV2(b *testing.B) []byte {
 	symbols := writev2.NewSymbolTable()
 	for i := range benchSeries {
 		ts := writev2.TimeSeries{
-			Samples:  []writev2.Sample{{Timestamp: testNowMs + int64(i%1000), Value: float64(i*i) + 0.25, StartTimestamp: 1}},
+			Samples:  []writev2.Sample{{Timestamp: testNowMs + int64(i%1000), Value: float64(i*i) + 0.25, StartTimestamp: testNowMs - 3600_000}},
 			Metadata: writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_COUNTER, HelpRef: symbols.Symbolize("Bytes received.")},
 		}
 		for _, l := range benchLabels(i) {

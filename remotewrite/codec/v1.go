@@ -1,11 +1,6 @@
 package codec
 
-import (
-	"encoding/binary"
-	"math"
-
-	"github.com/metricstream/metricstream/store"
-)
+import "github.com/metricstream/metricstream/store"
 
 // prometheus.WriteRequest and the messages in it. Exemplars and histograms have files of their own.
 const (
@@ -20,9 +15,6 @@ const (
 	labelName  = 1
 	labelValue = 2
 
-	sampleValue       = 1
-	sampleTime        = 2
-	sampleStart       = 3 // 2.0 only
 	tagV1SeriesLabels = v1SeriesLabels<<3 | wireBytes
 )
 
@@ -184,56 +176,4 @@ func parseLabelV1(msg []byte) (label, error) {
 			in.skip(wire)
 		}
 	}
-}
-
-// sample decodes a Sample message. A start timestamp of its own counts before that of its series.
-func (r *Request) sample(t *target, msg []byte, v Version, seriesStartMs int64) error {
-	if err := r.count(); err != nil {
-		return err
-	}
-	if value, timeMs, ok := plainSample(msg); ok {
-		r.addFloat(t, timeMs, value, seriesStartMs)
-		return nil
-	}
-	var value float64
-	var timeMs, startMs int64
-	in := reader{buf: msg}
-	for {
-		field, wire, ok := in.next()
-		if !ok {
-			break
-		}
-		switch {
-		case field == sampleValue:
-			value = in.doubleField(wire)
-		case field == sampleTime:
-			timeMs = int64(in.varintField(wire))
-		case field == sampleStart && v == V2:
-			startMs = int64(in.varintField(wire))
-		default:
-			in.skip(wire)
-		}
-	}
-	if in.err != nil {
-		return in.err
-	}
-	if startMs == 0 {
-		startMs = seriesStartMs
-	}
-	r.addFloat(t, timeMs, value, startMs)
-	return nil
-}
-
-// plainSample decodes a Sample message as nearly all are: a value, then a time of six bytes, which is any from 2004
-// to 2109, and nothing else.
-func plainSample(msg []byte) (value float64, timeMs int64, ok bool) {
-	if len(msg) != 16 || msg[0] != sampleValue<<3|wireFixed64 || msg[9] != sampleTime<<3|wireVarint {
-		return 0, 0, false
-	}
-	x := binary.LittleEndian.Uint64(msg[8:]) >> 16
-	if x&0x808080808080 != 0x008080808080 {
-		return 0, 0, false
-	}
-	x = x&0x7f | x>>1&(0x7f<<7) | x>>2&(0x7f<<14) | x>>3&(0x7f<<21) | x>>4&(0x7f<<28) | x>>5&(0x7f<<35)
-	return math.Float64frombits(binary.LittleEndian.Uint64(msg[1:])), int64(x), true
 }

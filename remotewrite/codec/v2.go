@@ -90,58 +90,69 @@ func (r *Request) parseSymbols(body []byte) error {
 	return in.err
 }
 
-// seriesV2 decodes a TimeSeries message in two walks: the first finds what holds for all of its points, wherever
-// in the message it stands, the second reads the points.
+// headV2 is what a first walk over a TimeSeries message finds: what holds for all of its points, wherever in the
+// message it stands. The references are in r.refs.
+type headV2 struct {
+	meta      metadataV2
+	createdMs int64
+
+	samples, histograms, exemplars int
+
+	sample []byte // the last Sample message: nearly always the only point
+}
+
 func (r *Request) seriesV2(msg []byte) error {
-	var meta metadataV2
-	var createdMs int64
+	head, err := r.headV2(msg)
+	if err != nil {
+		return err
+	}
+	t, err := r.targetV2(&head)
+	if err != nil {
+		return err
+	}
+	if head.samples == 1 && head.histograms+head.exemplars == 0 {
+		err = r.sample(&t, head.sample, V2, head.createdMs)
+	} else {
+		err = r.pointsV2(&t, msg, head.createdMs)
+	}
+	if err != nil {
+		return err
+	}
+	r.addSeriesMetadata(&t, &head.meta, head.histograms > 0)
+	r.close(&t)
+	return nil
+}
+
+func (r *Request) headV2(msg []byte) (h headV2, _ error) {
 	r.refs = r.refs[:0]
-	floats, histograms, exemplars := 0, 0, 0
 	in := reader{buf: msg}
 	for {
 		field, wire, ok := in.next()
 		if !ok {
-			break
+			return h, in.err
 		}
-		switch field {
-		case v2SeriesRefs:
+		switch {
+		case field == v2SeriesRefs:
 			r.appendRefs(&in, wire)
-		case v2SeriesMetadata:
+		case field == v2SeriesMetadata:
 			if m := in.messageField(wire); in.err == nil {
-				in.fail(meta.parse(m))
+				in.fail(h.meta.parse(m))
 			}
-		case v2SeriesCreated:
-			if wire == wireVarint {
-				createdMs = int64(in.varint())
-			} else {
-				in.skip(wire)
-			}
-		case v2SeriesSamples:
-			floats++
+		case field == v2SeriesCreated && wire == wireVarint:
+			h.createdMs = int64(in.varint())
+		case field == v2SeriesSamples:
+			h.samples++
+			h.sample = in.messageField(wire)
+		case field == v2SeriesHistograms:
+			h.histograms++
 			in.messageField(wire)
-		case v2SeriesHistograms:
-			histograms++
-			in.messageField(wire)
-		case v2SeriesExemplars:
-			exemplars++
+		case field == v2SeriesExemplars:
+			h.exemplars++
 			in.messageField(wire)
 		default:
 			in.skip(wire)
 		}
 	}
-	if in.err != nil {
-		return in.err
-	}
-	t, err := r.targetV2(floats+histograms+exemplars == 0 && !meta.says())
-	if err != nil {
-		return err
-	}
-	if err := r.pointsV2(&t, msg, createdMs); err != nil {
-		return err
-	}
-	r.addSeriesMetadata(&t, &meta, histograms > 0)
-	r.close(&t)
-	return nil
 }
 
 func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
@@ -164,8 +175,8 @@ func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
 	}
 }
 
-// targetV2 returns the target for the label set in r.refs, of a message that says something of it or is empty.
-func (r *Request) targetV2(empty bool) (target, error) {
+// targetV2 returns the target for the label set in r.refs.
+func (r *Request) targetV2(h *headV2) (target, error) {
 	r.raw = slices.Grow(r.raw[:0], 16*len(r.refs))[:16*len(r.refs)]
 	for i, ref := range r.refs {
 		if ref >= uint32(len(r.symbols)) {
@@ -175,7 +186,7 @@ func (r *Request) targetV2(empty bool) (target, error) {
 		r.symbols[ref].hash.put(r.raw[16*i:])
 	}
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
-	if err == nil && empty && t.series != nil {
+	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil {
 		ls := t.series.labels
 		r.refuse(&t, EmptySeries, func() string {
 			return fmt.Sprintf("series %s has neither samples nor histograms nor exemplars nor metadata", showSeries(ls))
