@@ -105,18 +105,22 @@ measure() { # TARGET
   "${write[@]}" --duration="$PACED" --rate="$RATE" --start-after="$dir/flat.json" --json="$dir/paced.json" >&2
   echo "== $target, queries" >&2
   "$BIN" bench query --url="$url" --written="$dir/paced.json" --query-param=nocache=1 --time-per-query="$QUERY" --json="$dir/query.json" >&2
-  [ "$target" != prometheus ] || snapshot "$url" "$folder" "$dir"
+  stored "$target" "$url" "$folder" >"$dir/stored.json"
   stop
   rm -rf "$folder"
 }
 
-# snapshot measures what Prometheus' samples take as blocks: its head is still a write-ahead log and preallocated files.
-snapshot() { # URL FOLDER DIR
-  curl -fsS -o /dev/null -X POST "$1/api/v1/admin/tsdb/snapshot" || return 0
-  local bytes samples
-  bytes=$(du -s --block-size=1 "$2/snapshots" | cut -f1)
-  samples=$(sed -n 's/^ *"samples_on_disk": \([0-9]*\).*/\1/p' "$3/paced.json")
-  awk -v b="$bytes" -v s="$samples" 'BEGIN { printf "- prometheus, the same samples as blocks (snapshot): %.1f MB (%.2f B/sample)\n", b/1e6, b/s }' >"$3/note"
+# stored prints the bytes that the samples take out of the logs: metricstream's log is a queue in front of ClickHouse,
+# Prometheus' newest samples are a write-ahead log and memory until a snapshot makes blocks of them.
+stored() { # TARGET URL FOLDER
+  local what=$3
+  case $1 in
+    metricstream) what=$3/clickhouse ;;
+    prometheus)
+      curl -fsS -o /dev/null -X POST "$2/api/v1/admin/tsdb/snapshot"
+      what=$3/snapshots ;;
+  esac
+  du -s --block-size=1 "$what" | cut -f1
 }
 
 for t in "${targets[@]}"; do measure "$t"; done
@@ -125,4 +129,3 @@ echo
 echo "$SERIES series every $INTERVAL, remote write $PROTOCOL, $SHARDS shards; flat out for $FLAT, then $RATE samples/s for $PACED; $(nproc) cores, generator included."
 echo
 "$BIN" bench table "${targets[@]/#/$out/}"
-for t in "${targets[@]}"; do [ ! -f "$out/$t/note" ] || cat "$out/$t/note"; done

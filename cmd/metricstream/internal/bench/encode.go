@@ -17,9 +17,9 @@ type encoder interface {
 	// reset begins a request.
 	reset()
 	// add appends one series with one sample.
-	add(s *series, timeMs int64, v float64)
-	// body returns the request, not compressed; it is valid until reset.
-	body() []byte
+	add(f *feed, timeMs int64, v float64)
+	// request returns the compressed request, valid until reset, and its size before compression.
+	request() (compressed []byte, rawBytes int)
 }
 
 func newEncoder(protocol string, symbols []string) encoder {
@@ -30,16 +30,34 @@ func newEncoder(protocol string, symbols []string) encoder {
 }
 
 // encoder1 writes prometheus.WriteRequest.
-type encoder1 struct{ buf []byte }
+type encoder1 struct {
+	buf []byte
+	squeeze
+}
 
-func (e *encoder1) reset()       { e.buf = e.buf[:0] }
-func (e *encoder1) body() []byte { return e.buf }
+func (e *encoder1) reset() {
+	e.buf = e.buf[:0]
+	e.squeeze.reset()
+}
 
-func (e *encoder1) add(s *series, timeMs int64, v float64) {
+func (e *encoder1) add(f *feed, timeMs int64, v float64) {
 	size := sampleSize(timeMs, v)
-	e.buf = binary.AppendUvarint(append(e.buf, 0x0a), uint64(len(s.labelBytes)+2+size))
-	e.buf = append(e.buf, s.labelBytes...)
+	if len(e.buf)+len(f.labelBytes)+size+8 > squeezeBlock {
+		e.flush()
+	}
+	e.buf = binary.AppendUvarint(append(e.buf, 0x0a), uint64(len(f.labelBytes)+2+size))
+	e.buf = append(e.buf, f.labelBytes...)
 	e.buf = appendSample(e.buf, size, timeMs, v)
+}
+
+func (e *encoder1) flush() {
+	e.squeeze.add(e.buf)
+	e.buf = e.buf[:0]
+}
+
+func (e *encoder1) request() ([]byte, int) {
+	e.flush()
+	return e.finish(), e.raw
 }
 
 // appendSample appends field 2 (samples) of a TimeSeries; it is the same in both versions. A zero value is left
@@ -62,7 +80,7 @@ func sampleSize(timeMs int64, v float64) int {
 
 // appendMetadata1 appends field 3 (metadata) of a prometheus.WriteRequest.
 func appendMetadata1(dst []byte, m familyMeta) []byte {
-	inner := binary.AppendUvarint([]byte{0x08}, m.typ)
+	inner := binary.AppendUvarint([]byte{0x08}, uint64(m.typ))
 	inner = appendString(append(inner, 0x12), m.name)
 	inner = appendString(append(inner, 0x22), m.help)
 	if m.unit != "" {
@@ -75,10 +93,11 @@ func appendMetadata1(dst []byte, m familyMeta) []byte {
 type encoder2 struct {
 	symbols []string // of the fleet
 	refs    []ref    // by index into symbols
-	request uint32   // number of the request; a ref of another one is void
+	number  uint32   // of the request; a ref of another one is void
 	used    uint64   // symbols in this request's table
 
-	table, rows, inner, out []byte
+	table, rows, inner []byte
+	squeeze
 }
 
 type ref struct {
@@ -87,15 +106,15 @@ type ref struct {
 }
 
 func (e *encoder2) reset() {
-	e.request++
+	e.number++
 	e.table, e.rows = append(e.table[:0], 0x22, 0), e.rows[:0] // symbols[0] is ""
 	e.used = 1
-	e.refs[0] = ref{request: e.request}
+	e.refs[0] = ref{request: e.number}
 }
 
 // lookup returns the request's reference for a symbol of the fleet.
 func (e *encoder2) lookup(symbol uint32) uint64 {
-	if r := e.refs[symbol]; r.request == e.request {
+	if r := e.refs[symbol]; r.request == e.number {
 		return uint64(r.ref)
 	}
 	return e.intern(symbol)
@@ -104,23 +123,23 @@ func (e *encoder2) lookup(symbol uint32) uint64 {
 func (e *encoder2) intern(symbol uint32) uint64 {
 	r := e.used
 	e.used++
-	e.refs[symbol] = ref{request: e.request, ref: uint32(r)}
+	e.refs[symbol] = ref{request: e.number, ref: uint32(r)}
 	e.table = appendString(append(e.table, 0x22), e.symbols[symbol])
 	return r
 }
 
-func (e *encoder2) add(s *series, timeMs int64, v float64) {
+func (e *encoder2) add(f *feed, timeMs int64, v float64) {
 	in := e.inner[:0]
-	for _, symbol := range s.symbols {
+	for _, symbol := range f.symbols {
 		in = appendRef(in, e.lookup(symbol))
 	}
 	refs := len(in)
-	in = append(in, 0x08, byte(s.typ))
-	if s.help != 0 {
-		in = appendRef(append(in, 0x18), e.lookup(s.help))
+	in = append(in, 0x08, byte(f.typ))
+	if f.help != 0 {
+		in = appendRef(append(in, 0x18), e.lookup(f.help))
 	}
-	if s.unit != 0 {
-		in = appendRef(append(in, 0x20), e.lookup(s.unit))
+	if f.unit != 0 {
+		in = appendRef(append(in, 0x20), e.lookup(f.unit))
 	}
 	e.inner = in
 	meta := len(in) - refs
@@ -140,7 +159,9 @@ func appendRef(dst []byte, r uint64) []byte {
 	return binary.AppendUvarint(dst, r)
 }
 
-func (e *encoder2) body() []byte {
-	e.out = append(append(e.out[:0], e.table...), e.rows...)
-	return e.out
+func (e *encoder2) request() ([]byte, int) {
+	e.squeeze.reset()
+	e.squeeze.add(e.table)
+	e.squeeze.add(e.rows)
+	return e.finish(), e.raw
 }

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/golang/snappy"
 )
 
 const probeMetric = "metricstream_bench_probe"
@@ -109,7 +107,7 @@ func (p *probe) run(ctx context.Context, end time.Time) {
 }
 
 func (p *probe) write(ctx context.Context, one probeSample) error {
-	s := series{typ: metadataTypes[gaugeType]}
+	s := feed{typ: metadataTypes[gaugeType]}
 	symbols := []string{""}
 	for _, l := range p.labels {
 		s.labelBytes = appendLabel(s.labelBytes, l)
@@ -119,7 +117,8 @@ func (p *probe) write(ctx context.Context, one probeSample) error {
 	e := newEncoder(p.w.o.Protocol, symbols)
 	e.reset()
 	e.add(&s, one.timeMs, float64(one.value))
-	return p.w.send.send(ctx, snappy.Encode(nil, e.body()), 1, func(error) {})
+	compressed, _ := e.request()
+	return p.w.send.send(ctx, compressed, 1, func(error) {})
 }
 
 // watch asks for missing probes until none is sent any more and none is missing, or ctx ends.

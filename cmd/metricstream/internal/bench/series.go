@@ -11,12 +11,16 @@ import (
 // label is one label of a series.
 type label struct{ name, value string }
 
-// series is one generated series with all that a request needs of it already encoded.
+// series is one generated series.
 type series struct {
 	labels   []label // sorted by name
 	instance string
 	metric   string
+	feed
+}
 
+// feed is what writing a series' samples takes, and no more: it stays in the cache.
+type feed struct {
 	walk walk
 
 	// labelBytes are the labels as fields of a remote-write 1.0 TimeSeries.
@@ -24,8 +28,7 @@ type series struct {
 	// symbols are the labels as indices into fleetSeries.symbols: name, value, name, value, ...
 	symbols []uint32
 	// typ, help and unit are the metadata: the type as remote write numbers it, the others as symbols.
-	typ        uint64
-	help, unit uint32
+	typ, help, unit uint32
 
 	// offset is where in the scrape interval the series' target is scraped, as a share of it.
 	offset float64
@@ -34,7 +37,7 @@ type series struct {
 // familyMeta is what a remote-write 1.0 sender says of a metric family.
 type familyMeta struct {
 	name, help, unit string
-	typ              uint64
+	typ              uint32
 }
 
 // fleetSeries is what a seed and a number of series stand for: always the same series in the same order.
@@ -45,7 +48,7 @@ type fleetSeries struct {
 }
 
 // metadataTypes numbers the types as both remote-write versions do.
-var metadataTypes = map[string]uint64{counterType: 1, gaugeType: 2, histogramType: 3}
+var metadataTypes = map[string]uint32{counterType: 1, gaugeType: 2, histogramType: 3}
 
 // newFleet builds the first n series of the seed's endless row of targets.
 func newFleet(seed uint64, n int) *fleetSeries {
@@ -65,12 +68,12 @@ func newFleet(seed uint64, n int) *fleetSeries {
 
 // shard returns every n-th series, from the i-th on, as a copy that lies together in memory in the order in which
 // it is written: fetching scattered label sets would cost as much as encoding them.
-func (f *fleetSeries) shard(i, n int) []series {
-	var mine []series
+func (f *fleetSeries) shard(i, n int) []feed {
+	var mine []feed
 	var text []byte
 	var symbols []uint32
 	for ; i < len(f.series); i += n {
-		mine = append(mine, f.series[i])
+		mine = append(mine, f.series[i].feed)
 		text = append(text, f.series[i].labelBytes...)
 		symbols = append(symbols, f.series[i].symbols...)
 	}
@@ -120,25 +123,26 @@ func (b *fleetBuilder) family(f *family, common []label) {
 	forEachCombination(f.dims, nil, func(dims []label) {
 		all := append(slices.Clone(common), dims...)
 		if f.typ != histogramType {
-			b.add(f, f.name, all, f.move, 1<<shareBits)
+			b.add(f, f.name, all, &f.move, 1<<shareBits)
 			return
 		}
 		// One seed for the whole histogram: see walk.
 		group := uint64(len(b.out.series))
 		bounds, shares := bucketBounds()
 		for k, le := range bounds {
-			b.addSeeded(f, f.name+"_bucket", append(slices.Clone(all), label{"le", le}), f.move, shares[k], group)
+			b.addSeeded(f, f.name+"_bucket", append(slices.Clone(all), label{"le", le}), &f.move, shares[k], group)
 		}
-		b.addSeeded(f, f.name+"_count", all, f.move, 1<<shareBits, group)
-		b.add(f, f.name+"_sum", all, seconds(f.move.step*91733, 1e6), 1<<shareBits)
+		b.addSeeded(f, f.name+"_count", all, &f.move, 1<<shareBits, group)
+		sum := seconds(f.move.step*91733, 1e6)
+		b.add(f, f.name+"_sum", all, &sum, 1<<shareBits)
 	})
 }
 
-func (b *fleetBuilder) add(f *family, name string, ls []label, m move, share uint32) {
+func (b *fleetBuilder) add(f *family, name string, ls []label, m *move, share uint32) {
 	b.addSeeded(f, name, ls, m, share, uint64(len(b.out.series)))
 }
 
-func (b *fleetBuilder) addSeeded(f *family, name string, ls []label, m move, share uint32, group uint64) {
+func (b *fleetBuilder) addSeeded(f *family, name string, ls []label, m *move, share uint32, group uint64) {
 	if b.full() {
 		return
 	}
@@ -152,7 +156,7 @@ func (b *fleetBuilder) addSeeded(f *family, name string, ls []label, m move, sha
 		s.symbols = append(s.symbols, b.symbol(l.name), b.symbol(l.value))
 	}
 	s.typ, s.help, s.unit = metadataTypes[f.typ], b.symbol(f.help), b.symbol(f.unit)
-	s.walk = walk{rng: mix(b.seed ^ mix(group+1)), mant: m.base, move: &m, share: share}
+	s.walk = walk{rng: mix(b.seed ^ mix(group+1)), mant: m.base, move: m, share: share}
 	if m.kind == kindCounter || m.kind == kindSparse {
 		s.walk.mant = int64(mix(s.walk.rng)%10_000) * int64(m.step) // counters have a past
 	}

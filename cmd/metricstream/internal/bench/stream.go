@@ -4,20 +4,17 @@ import (
 	"context"
 	"runtime"
 	"time"
-
-	"github.com/golang/snappy"
 )
 
 // stream is a shard's endless row of samples: round after round, its series in order.
 type stream struct {
 	w       *writer
 	shard   int
-	series  []series
+	series  []feed
 	encoder encoder
 
-	round      int64
-	next       int // index into series
-	compressed []byte
+	round int64
+	next  int // index into series
 }
 
 // request is one built request. It is valid until its shard builds the next.
@@ -52,10 +49,9 @@ func (s *stream) build(ctx context.Context, samples int, t *tally) (request, err
 			s.next, s.round = 0, s.round+1
 		}
 	}
-	body := s.encoder.body()
-	s.compressed = snappy.Encode(s.compressed[:cap(s.compressed)], body)
+	compressed, raw := s.encoder.request()
 	t.buildCPU += threadCPU() - began
-	return request{compressed: s.compressed, rawBytes: len(body), samples: added, lastMs: lastMs}, nil
+	return request{compressed: compressed, rawBytes: raw, samples: added, lastMs: lastMs}, nil
 }
 
 // pace says when a shard's requests are meant to leave.

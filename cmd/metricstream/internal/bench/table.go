@@ -17,25 +17,18 @@ type compared struct {
 	name        string
 	flat, paced *WriteReport
 	query       *QueryReport
+	stored      float64 // bytes per sample without logs, 0 when not known
 }
 
 // RunTable prints one Markdown table over the folders, a column for each. A folder is named after its target and
-// holds flat.json and paced.json of "bench write" and query.json of "bench query".
+// holds flat.json and paced.json of "bench write", query.json of "bench query", and stored.json, the number of bytes
+// that all samples take once they are out of the target's logs.
 func RunTable(folders []string, out io.Writer) error {
 	var all []compared
 	for _, folder := range folders {
-		c := compared{name: filepath.Base(folder)}
-		for file, into := range map[string]any{"flat.json": &c.flat, "paced.json": &c.paced, "query.json": &c.query} {
-			text, err := os.ReadFile(filepath.Join(folder, file))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("cannot read results of %s: %w", c.name, err)
-			}
-			if err := json.Unmarshal(text, into); err != nil {
-				return fmt.Errorf("cannot read results of %s from %s: %w", c.name, file, err)
-			}
+		c, err := readCompared(folder)
+		if err != nil {
+			return err
 		}
 		all = append(all, c)
 	}
@@ -49,9 +42,31 @@ func RunTable(folders []string, out io.Writer) error {
 	paced := func(c compared) *WriteReport { return c.paced }
 	writeRows(out, all, "flat out", flat)
 	writeRows(out, all, "fixed rate", paced)
+	storedRow(out, all)
 	queryRows(out, all)
 	partNotes(out, all)
 	return nil
+}
+
+func readCompared(folder string) (compared, error) {
+	c := compared{name: filepath.Base(folder)}
+	var storedBytes float64
+	for file, into := range map[string]any{"flat.json": &c.flat, "paced.json": &c.paced, "query.json": &c.query, "stored.json": &storedBytes} {
+		text, err := os.ReadFile(filepath.Join(folder, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return c, fmt.Errorf("cannot read results of %s: %w", c.name, err)
+		}
+		if err := json.Unmarshal(text, into); err != nil {
+			return c, fmt.Errorf("cannot read results of %s from %s: %w", c.name, file, err)
+		}
+	}
+	if c.paced != nil && c.paced.SamplesOnDisk > 0 {
+		c.stored = storedBytes / float64(c.paced.SamplesOnDisk)
+	}
+	return c, nil
 }
 
 func printRow(out io.Writer, cells []string) {
@@ -89,6 +104,14 @@ func writeRows(out io.Writer, all []compared, title string, pick func(compared) 
 			printRow(out, cells)
 		}
 	}
+}
+
+func storedRow(out io.Writer, all []compared) {
+	cells := []string{"bytes per sample as stored, without logs"}
+	for _, c := range all {
+		cells = append(cells, measured(c.stored))
+	}
+	printRow(out, cells)
 }
 
 func visibleCell(r *WriteReport) string {
