@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/util/stats"
 )
 
 // payload is the data of a response; it writes itself as JSON.
@@ -19,7 +18,9 @@ type payload interface {
 // queryData is the payload of query and query_range.
 type queryData struct {
 	value parser.Value
-	stats stats.QueryStats
+
+	// stats is JSON already, or nil.
+	stats []byte
 }
 
 func (d queryData) encode(e *encoder) error {
@@ -31,9 +32,7 @@ func (d queryData) encode(e *encoder) error {
 	}
 	if d.stats != nil {
 		e.raw(`,"stats":`)
-		if err := (jsonData{d.stats}).encode(e); err != nil {
-			return err
-		}
+		e.buf = append(e.buf, d.stats...)
 	}
 	e.raw(`}`)
 	return nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -127,7 +128,7 @@ func (a *API) queryResult(r *http.Request, qry promql.Query, res *promql.Result,
 		}
 	}
 	if s := r.FormValue("stats"); s != "" {
-		data.stats = stats.NewQueryStats(qry.Stats())
+		data.stats, _ = json.Marshal(stats.NewQueryStats(qry.Stats())) // numbers only: cannot fail
 		if s != "true" && s != "all" {
 			warnings.Add(fmt.Errorf("value %q for parameter \"stats\" is deprecated and will be rejected in the next major release, use %q or %q", s, "true", "all"))
 		}

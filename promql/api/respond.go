@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,7 +61,7 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, h handler) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	}
 	if err := r.ParseForm(); err != nil {
-		a.respondError(w, r, badRequest(errors.New("error parsing form values: "+err.Error())))
+		a.respondError(w, r, badRequest(fmt.Errorf("error parsing form values: %w", err)))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
@@ -87,10 +87,11 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
 	e := newEncoder(w)
 	e.raw(`{"status":"success","data":`)
 	if err := res.data.encode(e); err != nil {
-		// Payloads that can fail fail before anything of them was flushed; the status is still ours to choose.
+		// Payloads that can fail do so before anything of them was sent: the status is still ours to choose.
 		e.buf = e.buf[:0]
-		a.Logger.Error("cannot encode a response", "path", r.URL.Path, "err", err)
-		w.WriteHeader(http.StatusInternalServerError)
+		_ = e.close()
+		a.respondError(w, r, &apiError{internal, fmt.Errorf("cannot encode the response: %w", err)})
+		return
 	}
 	if len(warnings) > 0 {
 		e.raw(`,"warnings":`)
