@@ -128,7 +128,10 @@ func (l *Log) commit(group []*request) error {
 	begin := time.Now()
 	buf, places := l.frames(group, begin)
 	defer l.queue.keep(buf)
-	err := l.makeRoom(int64(len(buf)))
+	err := l.mend()
+	if err == nil {
+		err = l.makeRoom(int64(len(buf)))
+	}
 	if err == nil {
 		err = l.write(buf)
 	}
@@ -164,18 +167,25 @@ func (l *Log) frames(group []*request, now time.Time) ([]byte, []place) {
 	return buf, places
 }
 
+// mend takes away the remains of a failed write that could not be undone at once: nothing may come after them.
+func (l *Log) mend() error {
+	if !l.queue.torn {
+		return nil
+	}
+	active := l.segments[len(l.segments)-1]
+	if err := active.file.Truncate(active.size); err != nil {
+		return fmt.Errorf("cannot write to log segment %s: an earlier write failed and cannot be undone: %w", active.path, err)
+	}
+	l.queue.torn = false
+	return nil
+}
+
 // write appends to the last segment and syncs it. On an error the segment ends where it did before.
 func (l *Log) write(buf []byte) error {
 	active := l.segments[len(l.segments)-1]
-	if l.queue.torn {
-		if err := active.file.Truncate(active.size); err != nil {
-			return fmt.Errorf("cannot write to log segment %s: an earlier write failed and cannot be undone: %w", active.path, err)
-		}
-		l.queue.torn = false
-	}
 	_, err := active.file.WriteAt(buf, active.size)
 	if err == nil {
-		err = syncData(active.file)
+		err = active.file.sync()
 	}
 	if err != nil {
 		undo := active.file.Truncate(active.size)

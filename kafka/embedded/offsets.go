@@ -16,7 +16,7 @@ import (
 type offsets struct {
 	mu   sync.Mutex
 	dir  string
-	file *os.File
+	file file
 	size int64
 	all  map[string]map[int32]int64
 }
@@ -104,7 +104,7 @@ func (o *offsets) compact() error {
 	if o.file != nil {
 		err = o.file.Close()
 	}
-	o.file, o.size = f, int64(len(buf))
+	o.file, o.size = diskFile{f}, int64(len(buf))
 	return err
 }
 
@@ -119,7 +119,7 @@ func (o *offsets) commit(group string, partitions map[int32]int64) error {
 	if _, err := o.file.WriteAt(buf, o.size); err != nil {
 		return fmt.Errorf("cannot write committed offsets: %w", err)
 	}
-	if err := syncData(o.file); err != nil {
+	if err := o.file.sync(); err != nil {
 		return fmt.Errorf("cannot write committed offsets: %w", err)
 	}
 	o.size += int64(len(buf))

@@ -71,7 +71,7 @@ func scanSegment(f *os.File, path string, seq uint64, topic string, last bool, l
 	case name != topic:
 		return nil, fmt.Errorf("cannot open log segment %s: it belongs to topic %q, configured is %q; use another folder or set the topic", path, name, topic)
 	}
-	s := newSegment(seq, path, f, next)
+	s := newSegment(seq, path, diskFile{f}, next)
 	s.newest = info.ModTime()
 	s.size = int64(pos)
 	if err := s.scanFrames(info.Size()); err != nil {
@@ -152,7 +152,7 @@ func (s *segment) cutTail(end int64, last bool, damage error, log *slog.Logger) 
 	if err := s.file.Truncate(s.size); err != nil {
 		return fmt.Errorf("cannot cut the end of log segment %s: %w", s.path, err)
 	}
-	return s.file.Sync()
+	return s.file.sync()
 }
 
 func (s *segment) damaged(err error) error {

@@ -26,7 +26,7 @@ type place struct{ pos, size uint32 }
 type segment struct {
 	seq  uint64
 	path string
-	file *os.File
+	file file
 	size int64
 
 	// newest is when the last record was written.
@@ -59,12 +59,12 @@ func createSegment(dir string, seq uint64, topic string, next []int64) (*segment
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create log segment %s: %w", path, err), f.Close(), os.Remove(path))
 	}
-	s := newSegment(seq, path, f, next)
+	s := newSegment(seq, path, diskFile{f}, next)
 	s.size = int64(len(header))
 	return s, nil
 }
 
-func newSegment(seq uint64, path string, f *os.File, next []int64) *segment {
+func newSegment(seq uint64, path string, f file, next []int64) *segment {
 	return &segment{
 		seq: seq, path: path, file: f,
 		first:  append([]int64(nil), next...),

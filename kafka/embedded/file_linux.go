@@ -1,0 +1,5 @@
+package embedded
+
+import "golang.org/x/sys/unix"
+
+func (f diskFile) sync() error { return unix.Fdatasync(int(f.Fd())) }

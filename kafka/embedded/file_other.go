@@ -1,0 +1,5 @@
+//go:build !linux
+
+package embedded
+
+func (f diskFile) sync() error { return f.Sync() }
