@@ -54,9 +54,7 @@ type CacheStats struct {
 func (c *Cache) Stats() CacheStats {
 	st := CacheStats{Misses: c.misses.Load(), Full: c.full.Load(), Evicted: c.evicted.Load(), Collisions: c.collisions.Load()}
 	for i := range c.keys {
-		c.keys[i].mu.Lock()
-		st.Series += c.keys[i].count
-		c.keys[i].mu.Unlock()
+		st.Series += c.keys[i].len()
 	}
 	return st
 }
@@ -108,7 +106,11 @@ func (c *Cache) sweep(nowMs int64) {
 		return
 	}
 	shard := c.nextShard.Add(1) % cacheShards
-	since := nowMs - c.idleMs
+	idleMs := c.idleMs
+	if c.keys[shard].len() >= c.limit {
+		idleMs /= 4 // others wait for the room
+	}
+	since := nowMs - idleMs
 	c.wire[shard].sweep(func(e *entry[series]) bool { return e.usedMs.Load() >= since })
 	n := c.keys[shard].sweep(func(e *entry[series]) bool { return e.value.usedMs.Load() >= since })
 	c.evicted.Add(uint64(n))

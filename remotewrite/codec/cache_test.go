@@ -89,3 +89,46 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestAFullCacheMakesRoomSooner fills the cache with series that are never seen again.
+func TestAFullCacheMakesRoomSooner(t *testing.T) {
+	const idle = 400_000
+	d := NewDecoder(testLimits(), NewCache(160, idle))
+	busy := manySeries(t, 1000, 50)
+	decode(t, d, V1, manySeries(t, 0, 1000))
+	var r Request
+	for ms := int64(0); ms < idle*3/4; ms += 1000 {
+		if err := d.Decode(&r, V1, testTenant, busy, testNowMs+ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := d.cache.Stats()
+	if before.Evicted < 100 {
+		t.Errorf("got %+v", before)
+	}
+	if err := d.Decode(&r, V1, testTenant, busy, testNowMs+idle*3/4); err != nil {
+		t.Fatal(err)
+	}
+	if after := d.cache.Stats(); after.Misses != before.Misses {
+		t.Errorf("%d misses after the room was made", after.Misses-before.Misses)
+	}
+}
+
+// TestALargeRequestDoesNotSlowSmallOnes checks that the memory cleared for each request follows the requests.
+func TestALargeRequestDoesNotSlowSmallOnes(t *testing.T) {
+	d := newDecoder()
+	var r Request
+	large, small := manySeries(t, 0, 5000), manySeries(t, 0, 3)
+	for i := range 12 {
+		body := small
+		if i == 0 {
+			body = large
+		}
+		if err := d.Decode(&r, V1, testTenant, body, testNowMs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.index) > minIndex || len(r.Batch.Series) != 3 {
+		t.Errorf("%d index slots for %d series", len(r.index), len(r.Batch.Series))
+	}
+}

@@ -37,7 +37,7 @@ func (r *Request) exemplarV1(t *target, msg []byte) error {
 		if raw := in.messageField(wire); in.err == nil {
 			l, err := parseLabelV1(raw)
 			in.fail(err)
-			r.labels = append(r.labels, l)
+			r.addLabel(l)
 		}
 	}
 	if in.err != nil {
@@ -61,7 +61,7 @@ func (r *Request) exemplarV2(t *target, msg []byte) error {
 			break
 		}
 		if field == exemplarLabels {
-			in.varintList(wire, func(v uint64) { r.refs = append(r.refs, uint32(v)) })
+			r.appendRefs(&in, wire)
 			continue
 		}
 		in.exemplarField(&e, field, wire)
@@ -72,7 +72,7 @@ func (r *Request) exemplarV2(t *target, msg []byte) error {
 	r.labels = r.labels[:0]
 	wrong := ""
 	if bad := r.labelsOfRefs(); bad.refused {
-		wrong = r.explainRefs(bad.at)
+		wrong = r.explain(bad)
 	}
 	r.addExemplar(t, e, wrong)
 	return nil
@@ -115,7 +115,9 @@ func (r *Request) addExemplar(t *target, e store.Exemplar, wrong string) {
 // checkExemplarLabels sorts and validates r.labels as those of an exemplar, which has no metric name and, as
 // OpenMetrics has it, at most 128 characters of labels. It returns what is wrong.
 func (r *Request) checkExemplarLabels() string {
-	r.labels = slices.DeleteFunc(r.labels, func(l label) bool { return len(l.value) == 0 })
+	if limit := r.decoder.limits.Labels; len(r.labels) > limit {
+		return fmt.Sprintf("it has more than %d labels", limit)
+	}
 	slices.SortStableFunc(r.labels, byName)
 	runes := 0
 	for i, l := range r.labels {

@@ -13,7 +13,7 @@ func (r *Request) explain(bad refusal) string {
 	case BadSymbolRef:
 		return r.explainRefs(bad.at)
 	case TooManyLabels:
-		return fmt.Sprintf("series %s has %d labels, at most %d are allowed", showLabels(r.labels), len(r.labels), limits.Labels)
+		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", showLabels(r.labels), limits.Labels)
 	case NoMetricName:
 		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", showLabels(r.labels), labels.MetricName)
 	}

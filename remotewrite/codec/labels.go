@@ -24,7 +24,7 @@ type refusal struct {
 func refused(why Reason, at int) refusal { return refusal{refused: true, why: why, at: at} }
 
 // lookup returns the target of a TimeSeries message whose labels have this hash. Only a label set that the cache
-// does not have is parsed, by parse, which appends to r.labels.
+// does not have is parsed, by parse, which adds them to r.labels.
 func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, error) {
 	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s != nil {
 		return target{series: s, slot: -1}, nil
@@ -50,10 +50,16 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 	return t, nil
 }
 
-// checkLabels sorts r.labels by name, drops the labels without a value, which are the same as none, and validates
-// the rest as the labels of a series.
+// addLabel appends a label to r.labels. A label without a value is the same as none. Of labels beyond the limit only
+// the first is kept, for checkLabels to see: millions of them fit into a request.
+func (r *Request) addLabel(l label) {
+	if len(l.value) > 0 && len(r.labels) <= r.decoder.limits.Labels {
+		r.labels = append(r.labels, l)
+	}
+}
+
+// checkLabels sorts r.labels by name and validates them as the labels of a series.
 func (r *Request) checkLabels() refusal {
-	r.labels = slices.DeleteFunc(r.labels, func(l label) bool { return len(l.value) == 0 })
 	if !slices.IsSortedFunc(r.labels, byName) {
 		slices.SortStableFunc(r.labels, byName)
 	}

@@ -119,7 +119,8 @@ func (m *metadataV2) parse(msg []byte) error {
 
 // addSeriesMetadata adds what a series of 2.0 says of its family. Each series says it with each sample, so it is
 // only passed on when it is news, and then once for all series of the family in the request.
-func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool) {
+func (r *Request) addSeriesMetadata(t *target, h *headV2) {
+	m := &h.meta
 	if t.series == nil || !m.says() {
 		return
 	}
@@ -140,7 +141,7 @@ func (r *Request) addSeriesMetadata(t *target, m *metadataV2, hasHistograms bool
 		r.slots[t.slot].metadata = hash
 	}
 	typ := metadataWord(m.typ)
-	name := family(s.labels.Get(labels.MetricName), typ, hasHistograms)
+	name := family(s.labels.Get(labels.MetricName), typ, h.histograms)
 	inRequest := xxh3.HashStringSeed(name, hash)
 	if _, ok := r.metadata[inRequest]; ok {
 		return
@@ -168,11 +169,12 @@ func (r *Request) hashMetadata(typ uint64, help, unit *symbol) uint64 {
 }
 
 // family returns the name of the metric family that a series belongs to: metadata is asked for by that name, as
-// remote write 1.0 sends it. Classic histograms and summaries have series with names of their own.
-func family(name, typ string, hasHistograms bool) string {
+// remote write 1.0 sends it. Classic histograms and summaries have series with names of their own; a series with
+// native histograms has the family's.
+func family(name, typ string, histograms int) string {
 	var suffixes []string
 	switch {
-	case hasHistograms:
+	case histograms > 0:
 	case typ == "histogram":
 		suffixes = []string{"_bucket", "_count", "_sum"}
 	case typ == "gaugehistogram":

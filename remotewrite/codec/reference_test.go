@@ -288,7 +288,7 @@ func (r *reference) seriesV2(ts writev2.TimeSeries, symbols []string) {
 		typ = "unknown"
 	}
 	r.meta(store.Metadata{
-		Tenant: testTenant, Name: family(ls.Get(labels.MetricName), typ, len(ts.Histograms) > 0),
+		Tenant: testTenant, Name: family(ls.Get(labels.MetricName), typ, len(ts.Histograms)),
 		Type: typ, Help: symbols[m.HelpRef], Unit: symbols[m.UnitRef],
 	})
 }

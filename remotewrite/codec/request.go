@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/metricstream/metricstream/store"
@@ -60,9 +61,12 @@ func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	r.Rejected.reset()
 	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
 	r.seed = d.cache.tenantSeed(tenant, v)
+	if len(r.index) > minIndex && len(r.index) > 16*len(r.slots) {
+		r.index = r.index[:len(r.index)/2] // one large request shall not cost every small one
+	}
+	clear(r.index)
 	clear(r.slots)
 	r.slots = r.slots[:0]
-	clear(r.index)
 	r.blobs = r.blobs[:0]
 	clear(r.symbols)
 	r.symbols = r.symbols[:0]
@@ -133,9 +137,12 @@ func (r *Request) slotOf(t *target) (int, bool) {
 	return t.slot, true
 }
 
+const minIndex = 256
+
 func (r *Request) growIndex() {
-	size := max(256, 2*len(r.index))
-	r.index = make([]int32, size)
+	size := max(minIndex, 2*len(r.index))
+	r.index = slices.Grow(r.index[:0], size)[:size]
+	clear(r.index)
 	mask := uint64(size - 1)
 	for n := range r.slots {
 		i := r.slots[n].series.hash & mask

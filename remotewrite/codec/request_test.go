@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strings"
@@ -122,6 +123,36 @@ func TestLimitsOnWholeRequests(t *testing.T) {
 	}
 }
 
+// TestLabelsWithoutEnd sends label sets that are small on the wire and large in memory.
+func TestLabelsWithoutEnd(t *testing.T) {
+	const n = 1 << 20
+	empty := bytes.Repeat([]byte{0x0a, 0x00}, n) // 1.0: labels without name and value
+	var ts, req encoder
+	ts.buf = append(ts.buf, empty...)
+	req.bytes(v1RequestTimeseries, ts.buf)
+	r := decode(t, newDecoder(), V1, req.buf)
+	if r.Rejected.Count(NoMetricName) != 1 || cap(r.labels) > 1000 {
+		t.Errorf("1.0, empty: %s, room for %d labels", r.Rejected.String(), cap(r.labels))
+	}
+	ts, req = encoder{}, encoder{}
+	for range n {
+		ts.buf = append(ts.buf, 0x0a, 0x03, 0x12, 0x01, 'x')
+	}
+	req.bytes(v1RequestTimeseries, ts.buf)
+	r = decode(t, newDecoder(), V1, req.buf)
+	if r.Rejected.Count(TooManyLabels) != 1 || cap(r.labels) > 1000 {
+		t.Errorf("1.0: %s, room for %d labels", r.Rejected.String(), cap(r.labels))
+	}
+	ts, req = encoder{}, encoder{}
+	req.string(v2RequestSymbols, "")
+	ts.bytes(v2SeriesRefs, make([]byte, n))
+	req.bytes(v2RequestTimeseries, ts.buf)
+	r = decode(t, newDecoder(), V2, req.buf)
+	if r.Rejected.Count(TooManyLabels) != 1 || cap(r.refs)+cap(r.raw) > 100_000 {
+		t.Errorf("2.0: %s, room for %d references", r.Rejected.String(), cap(r.refs))
+	}
+}
+
 func TestHistogramRules(t *testing.T) {
 	good := func() *histogram.Histogram {
 		return &histogram.Histogram{Schema: 3, Count: 6, Sum: 2.5, ZeroThreshold: 0.001, ZeroCount: 1,
@@ -217,15 +248,15 @@ func TestMetadataIsBounded(t *testing.T) {
 func TestFamily(t *testing.T) {
 	for _, tc := range []struct {
 		name, typ  string
-		histograms bool
+		histograms int
 		want       string
 	}{
-		{"x_bucket", "histogram", false, "x"}, {"x_count", "histogram", false, "x"}, {"x_sum", "summary", false, "x"},
-		{"x_gcount", "gaugehistogram", false, "x"}, {"x_count", "histogram", true, "x_count"}, {"x_total", "counter", false, "x_total"},
-		{"x_count", "gauge", false, "x_count"}, {"x", "summary", false, "x"}, {"_sum", "summary", false, "_sum"}, {"x_bucket", "summary", false, "x_bucket"},
+		{"x_bucket", "histogram", 0, "x"}, {"x_count", "histogram", 0, "x"}, {"x_sum", "summary", 0, "x"},
+		{"x_gcount", "gaugehistogram", 0, "x"}, {"x_count", "histogram", 1, "x_count"}, {"x_total", "counter", 0, "x_total"},
+		{"x_count", "gauge", 0, "x_count"}, {"x", "summary", 0, "x"}, {"_sum", "summary", 0, "_sum"}, {"x_bucket", "summary", 0, "x_bucket"},
 	} {
 		if got := family(tc.name, tc.typ, tc.histograms); got != tc.want {
-			t.Errorf("family(%q, %q, %v) = %q, want %q", tc.name, tc.typ, tc.histograms, got, tc.want)
+			t.Errorf("family(%q, %q, %d) = %q, want %q", tc.name, tc.typ, tc.histograms, got, tc.want)
 		}
 	}
 }

@@ -70,6 +70,12 @@ func (t *table[T]) add(h hash128, value *T, nowMs int64, limit int) *entry[T] {
 	return e
 }
 
+func (t *table[T]) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
+
 func place[T any](slots []atomic.Pointer[entry[T]], e *entry[T]) {
 	mask := uint64(len(slots) - 1)
 	i := e.hash.lo & mask

@@ -145,7 +145,7 @@ func (r *Request) rawLabelsSlow(msg []byte, rest int) (raw []byte, _ int, err er
 	}
 }
 
-// parseLabelsV1 appends the labels of a list of label fields to r.labels.
+// parseLabelsV1 adds the labels of a list of label fields to r.labels.
 func (r *Request) parseLabelsV1(raw []byte) error {
 	in := reader{buf: raw}
 	for {
@@ -155,7 +155,7 @@ func (r *Request) parseLabelsV1(raw []byte) error {
 		}
 		l, err := parseLabelV1(in.messageField(wire))
 		in.fail(err)
-		r.labels = append(r.labels, l)
+		r.addLabel(l)
 	}
 }
 

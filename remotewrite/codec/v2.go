@@ -118,7 +118,7 @@ func (r *Request) seriesV2(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	r.addSeriesMetadata(&t, &head.meta, head.histograms > 0)
+	r.addSeriesMetadata(&t, &head)
 	r.close(&t)
 	return nil
 }
@@ -177,14 +177,7 @@ func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
 
 // targetV2 returns the target for the label set in r.refs.
 func (r *Request) targetV2(h *headV2) (target, error) {
-	r.raw = slices.Grow(r.raw[:0], 16*len(r.refs))[:16*len(r.refs)]
-	for i, ref := range r.refs {
-		if ref >= uint32(len(r.symbols)) {
-			r.raw = r.raw[:0] // labelsOfRefs will say so: no remembered series has this hash
-			break
-		}
-		r.symbols[ref].hash.put(r.raw[16*i:])
-	}
+	r.hashRefs()
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
 	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil {
 		ls := t.series.labels
@@ -195,15 +188,39 @@ func (r *Request) targetV2(h *headV2) (target, error) {
 	return t, err
 }
 
-// labelsOfRefs appends the labels that r.refs stand for to r.labels.
+// hashRefs sets r.raw to the hashes of the strings that r.refs stand for. Where they stand for none it is empty,
+// which is the hash of no series that is remembered: labelsOfRefs will find what is wrong.
+func (r *Request) hashRefs() {
+	if len(r.refs) > r.maxRefs() {
+		r.raw = r.raw[:0]
+		return
+	}
+	r.raw = slices.Grow(r.raw[:0], 16*len(r.refs))[:16*len(r.refs)]
+	for i, ref := range r.refs {
+		if ref >= uint32(len(r.symbols)) {
+			r.raw = r.raw[:0]
+			return
+		}
+		r.symbols[ref].hash.put(r.raw[16*i:])
+	}
+}
+
+// maxRefs is how many references a label set may have. It leaves room for labels without a value, which do not
+// count as labels.
+func (r *Request) maxRefs() int { return 8 * r.decoder.limits.Labels }
+
+// labelsOfRefs adds the labels that r.refs stand for to r.labels.
 func (r *Request) labelsOfRefs() refusal {
+	if len(r.refs) > r.maxRefs() {
+		return refused(TooManyLabels, 0)
+	}
 	n := uint32(len(r.symbols))
 	for i := 0; i+1 < len(r.refs); i += 2 {
 		name, value := r.refs[i], r.refs[i+1]
 		if name >= n || value >= n {
 			return refused(BadSymbolRef, i)
 		}
-		r.labels = append(r.labels, label{r.symbols[name].text, r.symbols[value].text})
+		r.addLabel(label{r.symbols[name].text, r.symbols[value].text})
 	}
 	if len(r.refs)%2 != 0 {
 		return refused(BadSymbolRef, len(r.refs)-1)
@@ -211,33 +228,38 @@ func (r *Request) labelsOfRefs() refusal {
 	return refusal{}
 }
 
-// appendRefs reads a field of labels_refs, packed or not.
+// appendRefs reads a field of labels_refs, packed or not, into r.refs, of which it keeps no more than it takes to
+// see that there are too many.
 func (r *Request) appendRefs(in *reader, wire int) {
+	refs, limit := r.refs, r.maxRefs()
 	if wire != wireBytes {
-		in.varintList(wire, func(v uint64) { r.refs = append(r.refs, uint32(v)) })
+		if ref := uint32(in.varintField(wire)); len(refs) <= limit {
+			r.refs = append(refs, ref)
+		}
 		return
 	}
 	list := in.bytes()
-	refs := r.refs
 	for i := 0; i < len(list); {
+		ref := uint32(list[i])
+		switch {
 		// References of one and two bytes by hand, as with the labels of 1.0.
-		if b := list[i]; b < 0x80 {
-			refs = append(refs, uint32(b))
+		case ref < 0x80:
 			i++
-			continue
-		}
-		if i+1 < len(list) && list[i+1] < 0x80 {
-			refs = append(refs, uint32(list[i]&0x7f)|uint32(list[i+1])<<7)
+		case i+1 < len(list) && list[i+1] < 0x80:
+			ref = ref&0x7f | uint32(list[i+1])<<7
 			i += 2
-			continue
+		default:
+			slow := reader{buf: list, pos: i}
+			ref = uint32(slow.varint())
+			if slow.err != nil {
+				in.fail(slow.err)
+				return
+			}
+			i = slow.pos
 		}
-		slow := reader{buf: list, pos: i}
-		refs = append(refs, uint32(slow.varint()))
-		if slow.err != nil {
-			in.fail(slow.err)
-			return
+		if len(refs) <= limit {
+			refs = append(refs, ref)
 		}
-		i = slow.pos
 	}
 	r.refs = refs
 }
