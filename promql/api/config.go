@@ -19,8 +19,8 @@ type Config struct {
 	// MaxSeries ends a request for series, label names or label values that would look at more series.
 	MaxSeries int `yaml:"max_series"`
 
-	// ReadMaxSamples limits one remote read query; ReadMaxFrameBytes is the size at which a streamed frame is
-	// sent.
+	// ReadMaxSamples limits one remote read request that is answered in one piece; ReadMaxFrameBytes is the
+	// size at which a frame of a streamed one is sent.
 	ReadMaxSamples    int `yaml:"read_max_samples"`
 	ReadMaxFrameBytes int `yaml:"read_max_frame_bytes"`
 

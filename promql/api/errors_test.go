@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/metricstream/metricstream/promql/adapter"
@@ -193,5 +196,38 @@ func TestFaultInAStreamCutsTheConnection(t *testing.T) {
 	}
 	if set.Err() == nil {
 		t.Error("an incomplete stream looks complete")
+	}
+}
+
+func TestClientThatLeaves(t *testing.T) {
+	entered := make(chan struct{})
+	reg := prometheus.NewRegistry()
+	server := serveAPI(t, nil, func(o *api.Options) {
+		overBroken(brokenStore{wait: func(ctx context.Context) error { close(entered); return waitForEnd(ctx) }})(o)
+		o.Registerer = reg
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/v1/query?query=up", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { <-entered; leave() }()
+	if _, err := server.Client().Do(r); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	server.Close() // waits for the handler
+	want := regexp.MustCompile(`metricstream_api_request_duration_seconds_count\{code="499",handler="query"\} 1`)
+	text := &strings.Builder{}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(text, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !want.MatchString(text.String()) {
+		t.Errorf("no 499 in\n%s", text)
 	}
 }

@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "metricstream_api_limit_hits_total",
-			Help: "Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store or the engine), read_samples, resolution (more than 11,000 points).",
+			Help: "Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).",
 		}, []string{"limit"}),
 	}
 	var errs []error

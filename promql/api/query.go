@@ -107,7 +107,7 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 	res := qry.Exec(withOrigin(ctx, r))
 	if res.Err != nil {
 		defer qry.Close()
-		return result{}, a.countLimit(res.Err)
+		return result{}, res.Err
 	}
 	return a.queryResult(r, qry, res, limit), nil
 }
@@ -191,13 +191,6 @@ func queueError(err error) error {
 		return promql.ErrQueryTimeout("query queue")
 	}
 	return promql.ErrQueryCanceled("query queue")
-}
-
-func (a *API) countLimit(err error) error {
-	if isLimit(err) {
-		a.metrics.limits.WithLabelValues("limit").Inc()
-	}
-	return err
 }
 
 // withOrigin says in the engine's query log where a query came from.

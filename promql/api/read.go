@@ -147,13 +147,10 @@ func readMatchers(all []*prompb.LabelMatcher) ([]*labels.Matcher, error) {
 // readError answers with text. A limit is 400 here, as in Prometheus: what asked is a program that would only
 // try again.
 func (a *API) readError(w http.ResponseWriter, r *http.Request, err error) {
-	e := classify(err)
+	e := a.judge(r, err)
 	code := e.typ.code()
 	if e.typ == execution {
 		code = http.StatusBadRequest
-	}
-	if e.typ == unavailable {
-		a.logUnavailable(r, e)
 	}
 	http.Error(w, e.err.Error(), code)
 }

@@ -20,13 +20,9 @@ import (
 // encoder leaves out values that compare equal to zero and so loses the sign of -0.
 func (a *API) readSamples(ctx context.Context, w http.ResponseWriter, r *http.Request, req *prompb.ReadRequest) {
 	var resp []byte
+	res := resultEncoder{maxSamples: a.Config.ReadMaxSamples}
 	for _, q := range req.Queries {
-		var res resultEncoder
-		err := a.selectQuery(ctx, q, func(set storage.SeriesSet) error { return res.encode(set, a.Config.ReadMaxSamples) })
-		if err != nil {
-			if res.full {
-				a.metrics.limits.WithLabelValues("read_samples").Inc()
-			}
+		if err := a.selectQuery(ctx, q, res.encode); err != nil {
 			a.readError(w, r, err)
 			return
 		}
@@ -57,14 +53,15 @@ const (
 	wireBytes   = 2
 )
 
-// resultEncoder makes one prometheus.QueryResult.
+// resultEncoder makes one prometheus.QueryResult after another and counts the samples of all.
 type resultEncoder struct {
-	out, series, item []byte
-	samples           int
-	full              bool
+	out, series, item   []byte
+	samples, maxSamples int
 }
 
-func (e *resultEncoder) encode(set storage.SeriesSet, maxSamples int) error {
+// encode leaves the result of a query in out.
+func (e *resultEncoder) encode(set storage.SeriesSet) error {
+	e.out = e.out[:0]
 	var it chunkenc.Iterator
 	for set.Next() {
 		s := set.At()
@@ -76,9 +73,8 @@ func (e *resultEncoder) encode(set storage.SeriesSet, maxSamples int) error {
 			e.series = appendBytesField(e.series, fieldSeriesLabels, e.item)
 		})
 		for t := it.Next(); t != chunkenc.ValNone; t = it.Next() {
-			if e.samples++; e.samples > maxSamples {
-				e.full = true
-				return store.Limitf("exceeded sample limit (%d)", maxSamples)
+			if e.samples++; e.samples > e.maxSamples {
+				return store.Limitf("exceeded sample limit (%d)", e.maxSamples)
 			}
 			if err := e.point(it, t); err != nil {
 				return err

@@ -108,16 +108,21 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
 }
 
 func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
-	e := classify(err)
-	if e.typ == unavailable {
-		a.logUnavailable(r, e)
-	}
+	e := a.judge(r, err)
 	a.writeError(w, e.typ.code(), e)
 }
 
-// logUnavailable tells the operator of what is not the client's fault.
-func (a *API) logUnavailable(r *http.Request, e *apiError) {
-	a.Logger.Error("the store failed a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
+// judge classifies an error, counts the limits that were hit and tells the operator of what is not the client's
+// fault.
+func (a *API) judge(r *http.Request, err error) *apiError {
+	e := classify(err)
+	if isLimit(err) {
+		a.metrics.limits.WithLabelValues("limit").Inc()
+	}
+	if e.typ == unavailable || e.typ == internal {
+		a.Logger.Error("cannot answer a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
+	}
+	return e
 }
 
 func (a *API) writeError(w http.ResponseWriter, code int, e *apiError) {
