@@ -32,6 +32,7 @@ func saramaConfig(cfg Config) *sarama.Config {
 	c.Consumer.Group.Session.Timeout = 30 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = 3 * time.Second
 	c.Consumer.Fetch.Default = 4 << 20
+	c.Consumer.MaxWaitTime = 250 * time.Millisecond // a commit waits behind it, on the same connection
 	c.Consumer.MaxProcessingTime = 10 * time.Second
 	c.Metadata.AllowAutoTopicCreation = false
 	return c
