@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang/snappy"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
@@ -282,6 +285,46 @@ func TestMetrics(t *testing.T) {
 		if tc.got != tc.want {
 			t.Errorf("%s: got %v, want %v", name, tc.got, tc.want)
 		}
+	}
+}
+
+// TestMetricsCanBeScraped gathers what a scrape gathers.
+func TestMetricsCanBeScraped(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	h := New(DefaultConfig(), Options{Writer: &recorder{}, Logger: slog.New(slog.DiscardHandler), Registerer: reg})
+	series := seriesV1(time.Now().UnixMilli(), 1, "__name__", "up")
+	if res := post(h, requestV1(t, series), nil); res.Code != 204 {
+		t.Fatal(res.Code, res.Body)
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+	want := strings.NewReader(`
+# HELP metricstream_remote_write_cached_series Series whose labels are remembered.
+# TYPE metricstream_remote_write_cached_series gauge
+metricstream_remote_write_cached_series 1
+# HELP metricstream_remote_write_series_cache_misses_total Label sets that had to be parsed.
+# TYPE metricstream_remote_write_series_cache_misses_total counter
+metricstream_remote_write_series_cache_misses_total 1
+`)
+	if err := testutil.GatherAndCompare(reg, want, "metricstream_remote_write_cached_series", "metricstream_remote_write_series_cache_misses_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLargeScratchIsNotKept answers a request whose memory is too large for the pool, then a small one.
+func TestLargeScratchIsNotKept(t *testing.T) {
+	h := newHandler(t, &recorder{}, nil)
+	large := seriesV1(nowMs, 1, "__name__", "up")
+	large.Samples = make([]prompb.Sample, 400_000)
+	for _, body := range [][]byte{requestV1(t, large), requestV1(t, seriesV1(nowMs, 1, "__name__", "up"))} {
+		if res := post(h, body, nil); res.Code != 204 {
+			t.Fatal(res.Code, res.Body)
+		}
+	}
+	s := h.scratch.Get().(*scratch)
+	if n := cap(s.decoded) + s.request.Bytes(); n > maxScratchBytes {
+		t.Errorf("a scratch of %d bytes was kept", n)
 	}
 }
 

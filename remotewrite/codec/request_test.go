@@ -84,6 +84,49 @@ func TestClockCap(t *testing.T) {
 	}
 }
 
+func TestExemplarRules(t *testing.T) {
+	long := strings.Repeat("ü", 60)
+	tests := map[string]struct {
+		labels []string
+		ms     int64
+		why    Reason
+		ok     bool
+	}{
+		"plain":            {[]string{"trace_id", "x"}, testNowMs, 0, true},
+		"no labels":        {nil, testNowMs, 0, true},
+		"128 characters":   {[]string{"eight888", long, "a", long[:118]}, testNowMs, 0, true},
+		"129 characters":   {[]string{"eight888", long, "a", long}, testNowMs, BadExemplar, false},
+		"without a name":   {[]string{"", "x"}, testNowMs, BadExemplar, false},
+		"twice":            {[]string{"a", "x", "a", "x"}, testNowMs, BadExemplar, false},
+		"not UTF-8":        {[]string{"a", "\xff"}, testNowMs, BadExemplar, false},
+		"in the future":    {nil, testNowMs + 600_001, TooFarInFuture, false},
+		"too many to name": {manyLabels(70), testNowMs, BadExemplar, false},
+	}
+	for name, tc := range tests {
+		v1 := floatV1(testNowMs, 1, "__name__", "up")
+		v1.Exemplars = []prompb.Exemplar{{Labels: labelsV1(tc.labels...), Timestamp: tc.ms, Value: 2}}
+		b := newBuilderV2()
+		v2 := writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: testNowMs}}, Exemplars: []writev2.Exemplar{{LabelsRefs: b.refs(tc.labels...), Timestamp: tc.ms, Value: 2}}}
+		for v, body := range map[Version][]byte{V1: requestV1(t, v1), V2: b.add(v2, "__name__", "up").bytes(t)} {
+			r := decode(t, newDecoder(), v, body)
+			if r.Accepted.Samples != 1 || tc.ok != (r.Accepted.Exemplars == 1) || tc.ok != (r.Rejected.Total() == 0) {
+				t.Errorf("%s, v%d: accepted %+v, %s", name, v, r.Accepted, r.Rejected.String())
+			}
+			if !tc.ok && r.Rejected.Count(tc.why) != 1 {
+				t.Errorf("%s, v%d: %s", name, v, r.Rejected.String())
+			}
+		}
+	}
+}
+
+func manyLabels(n int) []string {
+	var ls []string
+	for i := range n {
+		ls = append(ls, string(rune('a'+i)), "v")
+	}
+	return ls
+}
+
 func TestLimitsOnWholeRequests(t *testing.T) {
 	limits := testLimits()
 	limits.Series, limits.Points = 3, 4
@@ -168,11 +211,16 @@ func TestHistogramRules(t *testing.T) {
 	unknown.Schema = 60
 	manySpans := good()
 	manySpans.PositiveSpans = append(manySpans.PositiveSpans, make([]histogram.Span, 10_000)...)
+	manyBuckets := good()
+	manyBuckets.PositiveBuckets = append(manyBuckets.PositiveBuckets, make([]int64, 10_000)...)
+	manyBounds := custom.Copy()
+	manyBounds.CustomValues = make([]float64, 10_001)
 	for name, tc := range map[string]struct {
 		h      *histogram.Histogram
 		schema int32
 		ok     bool
 	}{
+		"too many buckets": {manyBuckets, 0, false}, "too many bounds": {manyBounds, 0, false},
 		"exponential": {good(), 3, true}, "custom bounds": {custom, histogram.CustomBucketsSchema, true}, "too fine": {fine, 8, true},
 		"miscounted": {miscounted, 0, false}, "unknown schema": {unknown, 0, false}, "too many spans": {manySpans, 0, false},
 	} {
