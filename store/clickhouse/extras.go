@@ -3,9 +3,9 @@ package clickhouse
 import (
 	"bytes"
 	"context"
-	"fmt"
 
 	"github.com/ClickHouse/ch-go/proto"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
@@ -42,10 +42,10 @@ func (s *Store) startExtras(ctx context.Context, p sqlgen.Points, maxSamples int
 
 func (s *Store) readExtras(ctx context.Context, p sqlgen.Points, maxSamples int) (*extras, error) {
 	e := &extras{histograms: map[store.Key][]store.HistogramPoint{}, starts: map[store.Key][]store.StartPoint{}}
-	if err := s.readHistograms(ctx, p, maxSamples, e); err != nil {
-		return nil, err
-	}
-	if err := s.readStarts(ctx, p, e); err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.readHistograms(ctx, p, maxSamples, e) })
+	group.Go(func() error { return s.readStarts(ctx, p, e) })
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -112,7 +112,7 @@ func (s *Store) readStarts(ctx context.Context, p sqlgen.Points, e *extras) erro
 	var times, starts proto.ColInt64
 	q := withKeys(p)
 	q.Result = proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "ts", Data: &times}, {Name: "start", Data: &starts}}
-	err := s.query(ctx, "starts", p.Starts(), q, func(rows int) error {
+	return s.query(ctx, "starts", p.Starts(), q, func(rows int) error {
 		for i := range rows {
 			k := store.Key{Metric: metrics[i], ID: ids[i]}
 			points, point := e.starts[k], store.StartPoint{TimeMs: times[i], StartMs: starts[i]}
@@ -125,8 +125,4 @@ func (s *Store) readStarts(ctx context.Context, p sqlgen.Points, e *extras) erro
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("cannot read start timestamps: %w", err)
-	}
-	return nil
 }

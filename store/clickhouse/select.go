@@ -21,6 +21,10 @@ func (s *Store) query(ctx context.Context, name string, st sqlgen.Statement, q c
 		q.Parameters = append(q.Parameters, proto.Parameter{Key: p.Name, Value: p.Value})
 	}
 	q.Settings = append(slices.Clip(q.Settings), ch.Setting{Key: "log_comment", Value: "metricstream select " + name})
+	if st.Small {
+		// Threads for a few rows cost more than they gain.
+		q.Settings = append(q.Settings, ch.Setting{Key: "max_threads", Value: "1"})
+	}
 	var stopped error
 	total := 0
 	q.OnResult = func(_ context.Context, block proto.Block) error {

@@ -70,6 +70,10 @@ func Open(ctx context.Context, cfg Config, opt Options) (*Store, error) {
 		_ = s.Close()
 		return nil, err
 	}
+	if err := tune(ctx, admin); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 

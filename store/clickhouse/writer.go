@@ -8,6 +8,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/metricstream/metricstream/store"
 )
@@ -16,15 +17,19 @@ import (
 // everything that belongs to them, then the progress that says that all of it is there. One insert is one table
 // and one day, so each is atomic; every one of them can be repeated.
 func (s *Store) Write(ctx context.Context, b *store.Batch) error {
-	steps := []func(context.Context, *store.Batch) error{
-		s.writeSeries, s.writeSamples, s.writeStarts, s.writeHistograms, s.writeExemplars, s.writeMetadata, s.writeProgress,
+	if err := s.writeSeries(ctx, b); err != nil {
+		return err
 	}
-	for _, step := range steps {
-		if err := step(ctx, b); err != nil {
-			return err
-		}
+	group, inner := errgroup.WithContext(ctx)
+	for _, table := range []func(context.Context, *store.Batch) error{
+		s.writeSamples, s.writeStarts, s.writeHistograms, s.writeExemplars, s.writeMetadata,
+	} {
+		group.Go(func() error { return table(inner, b) })
 	}
-	return nil
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return s.writeProgress(ctx, b)
 }
 
 // maxInsertRows bounds the memory that one insert needs in the server.

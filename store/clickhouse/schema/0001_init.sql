@@ -1,3 +1,7 @@
+-- Tables of one node. Every table is told to sync its files to the disk, because an insert that was answered must
+-- survive a loss of power, and a row of ingest_progress must not outlive the rows it speaks of. Nothing relies on
+-- ClickHouse's deduplication of inserts, which can lose them; rows that are written twice are one row by their key.
+
 -- Float samples. A row is identified by all of its sorting key, so that a replayed row is the same row and
 -- collapses; two values at one timestamp both stay, and readers choose by one rule. The value is a decimal:
 -- mant / 10^-exp, or, where exp is -128, the bits of the float in mant.
@@ -17,7 +21,9 @@ ENGINE = ReplacingMergeTree
 PARTITION BY (class, toInt64(floor(ts / 86400000)))
 PRIMARY KEY (metric, id, ts)
 ORDER BY (metric, id, ts, exp, mant)
-SETTINGS non_replicated_deduplication_window = 0, merge_selector_base = 12, enable_vertical_merge_algorithm = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    merge_selector_base = 12, enable_vertical_merge_algorithm = 0;
 
 -- Changes of the start timestamp: it holds for the series' samples from ts on.
 CREATE TABLE IF NOT EXISTS starts
@@ -30,7 +36,8 @@ CREATE TABLE IF NOT EXISTS starts
 ENGINE = ReplacingMergeTree
 PRIMARY KEY (metric, id, ts)
 ORDER BY (metric, id, ts, start)
-SETTINGS non_replicated_deduplication_window = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- Native histograms. blob is the protobuf message io.prometheus.write.v2.Histogram without its timestamp, hash
 -- the xxHash64 of blob.
@@ -50,7 +57,8 @@ ENGINE = ReplacingMergeTree
 PARTITION BY (class, toInt64(floor(ts / 86400000)))
 PRIMARY KEY (metric, id, ts)
 ORDER BY (metric, id, ts, hash)
-SETTINGS non_replicated_deduplication_window = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- Exemplars. hash is the xxHash64 of the value and the labels.
 CREATE TABLE IF NOT EXISTS exemplars
@@ -68,7 +76,8 @@ ENGINE = ReplacingMergeTree
 PARTITION BY (class, toInt64(floor(ts / 86400000)))
 PRIMARY KEY (metric, id, ts)
 ORDER BY (metric, id, ts, hash)
-SETTINGS non_replicated_deduplication_window = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- Series. labels has the metric name too, as __name__, and is sorted by name. It is in the sorting key so
 -- that two label sets of one id stay two rows, which readers refuse. Days count from 1970-01-01; a row says that
@@ -86,7 +95,9 @@ CREATE TABLE IF NOT EXISTS series
 ENGINE = AggregatingMergeTree
 PRIMARY KEY (tenant, name, metric, id)
 ORDER BY (tenant, name, metric, id, labels)
-SETTINGS non_replicated_deduplication_window = 0, index_granularity = 1024;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    index_granularity = 256;
 
 -- Series by label: which series of a tenant have this value of this label.
 CREATE TABLE IF NOT EXISTS postings
@@ -102,7 +113,9 @@ CREATE TABLE IF NOT EXISTS postings
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (tenant, label, value, name, metric, id)
-SETTINGS non_replicated_deduplication_window = 0, index_granularity = 4096;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    index_granularity = 4096;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS postings_of_series TO postings AS
 SELECT tenant, label, value, name, metric, id, first_day, last_day
@@ -121,7 +134,8 @@ CREATE TABLE IF NOT EXISTS metric_metadata
 )
 ENGINE = ReplacingMergeTree(seen)
 ORDER BY (tenant, name)
-SETTINGS non_replicated_deduplication_window = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- How far the log has been written into the tables above; a row is written after the data that it speaks of.
 CREATE TABLE IF NOT EXISTS ingest_progress
@@ -133,7 +147,8 @@ CREATE TABLE IF NOT EXISTS ingest_progress
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (topic, partition)
-SETTINGS non_replicated_deduplication_window = 0;
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- The samples of one metric with their labels, one for each series and time, for use by hand:
 --   SELECT time, labels['instance'], value FROM samples_of(tenant = 'anonymous', name = 'up') WHERE ts > ...

@@ -22,6 +22,9 @@ type Points struct {
 // MaxListed is how many keys a statement lists as parameters.
 const MaxListed = 256
 
+// maxSmall is of how many series a statement is small.
+const maxSmall = 4
+
 // KeysTable is the name of the external table of keys.
 const KeysTable = "selected"
 
@@ -67,6 +70,7 @@ func (p Points) where(b *builder) {
 		b.where("(metric, id) IN (SELECT metric, id FROM " + KeysTable + ")")
 		return
 	}
+	b.small = len(p.Keys) <= maxSmall
 	var metrics, ids []string
 	for i, k := range p.Keys {
 		if i == 0 || k.Metric != p.Keys[i-1].Metric {

@@ -11,6 +11,9 @@ import (
 type Statement struct {
 	Text   string
 	Params []Param
+
+	// Small says that few rows are read.
+	Small bool
 }
 
 // Param is a query parameter. Value is as the native protocol wants it: a quoted string that holds the value as
@@ -21,6 +24,7 @@ type Param struct{ Name, Value string }
 type builder struct {
 	conditions []string
 	params     []Param
+	small      bool
 }
 
 func (b *builder) where(condition string) { b.conditions = append(b.conditions, condition) }
@@ -51,7 +55,7 @@ func (b *builder) param(typ, value string) string {
 func (b *builder) statement(parts ...string) Statement {
 	text := strings.Join(parts, " ")
 	text = strings.Replace(text, "$WHERE", "WHERE "+strings.Join(b.conditions, " AND "), 1)
-	return Statement{Text: text, Params: b.params}
+	return Statement{Text: text, Params: b.params, Small: b.small}
 }
 
 // Escape writes a string as a field of the TSV format, in which a parameter of type String is read.
