@@ -198,10 +198,14 @@ func TestHistogramBucketsAreCumulative(t *testing.T) {
 	}
 	bounds, _ := bucketBounds()
 	for handler, b := range buckets {
+		first := 0.0
 		for range rounds {
 			last := 0.0
-			for _, le := range bounds {
+			for i, le := range bounds {
 				v := b[le].walk.next()
+				if i == 0 {
+					first = v
+				}
 				if v < last {
 					t.Fatalf("%s: bucket %s has %v, the one before it %v", handler, le, v, last)
 				}
@@ -209,6 +213,9 @@ func TestHistogramBucketsAreCumulative(t *testing.T) {
 			}
 			if n := counts[handler].walk.next(); n != last {
 				t.Fatalf("%s: count is %v, bucket +Inf %v", handler, n, last)
+			}
+			if first > last/2 {
+				t.Fatalf("%s: the smallest bucket has %v of %v observations", handler, first, last)
 			}
 		}
 	}
