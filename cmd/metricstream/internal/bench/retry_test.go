@@ -92,4 +92,3 @@ func TestTargetThatNeverAcknowledges(t *testing.T) {
 		}
 	})
 }
-

@@ -132,4 +132,3 @@ func (g *target) benched() (samples int) {
 	}
 	return samples
 }
-
