@@ -51,6 +51,7 @@ type Counts struct{ Samples, Histograms, Exemplars, Metadata int }
 // slot is what a request knows of one of its series beside what its batch says.
 type slot struct {
 	series   *series
+	decimals uint8
 	starts   startState
 	metadata uint64
 }
@@ -74,11 +75,12 @@ func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	d.cache.sweep(nowMs)
 }
 
-// Commit remembers that the batch has been written durably. It is called only when that is so: what is
-// remembered as written is not sent again.
+// Commit remembers that the batch has been written durably. It is called only when that is so: what is remembered
+// as written is not sent again, and a request that comes again after a failure gives the same rows again.
 func (r *Request) Commit() {
 	for i := range r.slots {
 		s := &r.slots[i]
+		s.series.rememberDecimals(s.decimals)
 		if s.starts.known {
 			s.series.remember(s.starts)
 		}
@@ -130,7 +132,7 @@ func (r *Request) slotOf(t *target) (int, bool) {
 	s := t.series
 	t.slot = len(r.slots)
 	r.index[i] = int32(t.slot + 1)
-	r.slots = append(r.slots, slot{series: s, starts: s.startState()})
+	r.slots = append(r.slots, slot{series: s, decimals: uint8(s.decimals.Load()), starts: s.startState()})
 	r.Batch.Series = append(r.Batch.Series, store.Series{
 		Tenant: s.tenant, Key: s.key, Labels: s.labels, MinMs: math.MaxInt64, MaxMs: math.MinInt64,
 	})
@@ -218,13 +220,10 @@ func (r *Request) addFloat(t *target, timeMs int64, v float64, startMs int64) {
 	if i < 0 {
 		return
 	}
-	s := t.series
-	had := s.decimals.Load()
-	d, decimals := store.DecimalOf(v, uint8(had))
-	if uint32(decimals) > had {
-		s.decimals.Store(uint32(decimals))
-	}
-	r.Batch.Samples.Append(s.key, timeMs, d)
+	var d store.Decimal
+	s := &r.slots[i]
+	d, s.decimals = store.DecimalOf(v, s.decimals)
+	r.Batch.Samples.Append(s.series.key, timeMs, d)
 	r.addStart(i, timeMs, startMs)
 	r.Accepted.Samples++
 }

@@ -16,7 +16,7 @@ type series struct {
 	// hash is a seeded hash of the key.
 	hash uint64
 
-	// decimals is the one byte that store.DecimalOf wants back with the next value.
+	// decimals is the one byte that store.DecimalOf wants back with the next value, as durably written.
 	decimals atomic.Uint32
 
 	// usedMs is about when the series was last seen.
@@ -62,6 +62,15 @@ func (s *series) remember(st startState) {
 		}
 		if next := st; s.starts.CompareAndSwap(p, &next) {
 			s.lastMs.Store(st.lastMs)
+			return
+		}
+	}
+}
+
+// rememberDecimals takes over a number of decimals that has been written. It only grows.
+func (s *series) rememberDecimals(n uint8) {
+	for had := s.decimals.Load(); uint32(n) > had; had = s.decimals.Load() {
+		if s.decimals.CompareAndSwap(had, uint32(n)) {
 			return
 		}
 	}
