@@ -70,6 +70,9 @@ type query struct {
 
 func randomQuery(g *grammar) query {
 	q := query{expr: g.vector(1 + g.rng.IntN(3)), startMs: g.rng.Int64N(spanMs+600_000) - 300_000}
+	if g.rng.IntN(2) == 0 {
+		q.startMs -= q.startMs % 15_000 // on the beat, where both ends of a window matter
+	}
 	if g.rng.IntN(10) == 0 {
 		q.expr = g.matrix(1)
 		return q

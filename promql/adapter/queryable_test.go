@@ -80,6 +80,8 @@ func TestSelect(t *testing.T) {
 		{nil, "1 1000=1 2000=-1;10 1000=10 2000=-10;11 1000=11 2000=-11;5 1000=5 2000=-5;"},
 		{&storage.SelectHints{Start: 1001, End: 3000}, "1 2000=-1;10 2000=-10;11 2000=-11;5 2000=-5;"},
 		{&storage.SelectHints{Start: 1001, End: 3000, Func: "sum", Grouping: []string{"i"}, By: true}, "1 2000=-1;10 2000=-10;11 2000=-11;5 2000=-5;"},
+		{&storage.SelectHints{Start: 2000, End: 2000}, "1 2000=-1;10 2000=-10;11 2000=-11;5 2000=-5;"},
+		{&storage.SelectHints{Start: 500, End: 1000}, "1 1000=1;10 1000=10;11 1000=11;5 1000=5;"},
 		{&storage.SelectHints{Start: 2001, End: 3000}, ""},
 		{&storage.SelectHints{Start: 0, End: 3000, Func: "series"}, "1;10;11;5;"},
 		{&storage.SelectHints{Start: 0, End: 3000, Func: "series", Limit: 2}, "1;10;"},

@@ -56,9 +56,13 @@ func randomStores(t testing.TB, rng *rand.Rand) *stores {
 	return s
 }
 
-// each calls f for the times of a series: scraped with some jitter, with holes. After a hole may come a marker.
+// each calls f for the times of a series: on the beat or with some jitter, with holes. A hole may begin with a marker.
 func (s *stores) each(stepMs int64, f func(timeMs int64, stale bool)) {
-	for at := s.rng.Int64N(stepMs); at < spanMs; at += stepMs {
+	begin, jitterMs := int64(0), int64(1)
+	if s.rng.IntN(2) == 0 {
+		begin, jitterMs = s.rng.Int64N(stepMs), 3
+	}
+	for at := begin; at < spanMs; at += stepMs {
 		if s.rng.IntN(25) == 0 {
 			if s.rng.IntN(2) == 0 {
 				f(at, true)
@@ -66,7 +70,7 @@ func (s *stores) each(stepMs int64, f func(timeMs int64, stale bool)) {
 			at += stepMs * s.rng.Int64N(14)
 			continue
 		}
-		f(at+s.rng.Int64N(3), false)
+		f(at+s.rng.Int64N(jitterMs), false)
 	}
 }
 
