@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"text/template"
 )
@@ -54,7 +55,8 @@ func newAccess() (access, error) {
 }
 
 // The log tables of the server are off because nobody prunes them; the caches are small because the samples'
-// marks are few and the system's page cache does the rest.
+// marks are few and the system's page cache does the rest. Two threads for scheduled tasks, which is what this
+// mode of ClickHouse has, are too few for the tables that there are, and the log fills with complaints.
 var configTemplate = template.Must(template.New("config").Parse(`<clickhouse>
   <log-level>warning</log-level>
   <logger>
@@ -75,6 +77,11 @@ var configTemplate = template.Must(template.New("config").Parse(`<clickhouse>
   {{- else}}
   <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
   {{- end}}
+  <background_pool_size>{{.Mergers}}</background_pool_size>
+  <background_schedule_pool_size>16</background_schedule_pool_size>
+  <merge_tree>
+    <number_of_free_entries_in_pool_to_lower_max_size_of_merge>{{.Mergers}}</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+  </merge_tree>
   <mark_cache_size>134217728</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <index_mark_cache_size>16777216</index_mark_cache_size>
@@ -123,7 +130,7 @@ func writeConfig(o Options, a access) error {
 		return fmt.Errorf("cannot write the engine's folder into its configuration: %w", err)
 	}
 	hash := sha256.Sum256([]byte(a.password))
-	values := map[string]any{"Dir": dir.String(), "Port": a.port, "MaxMemory": o.MaxMemoryBytes, "User": a.user, "Hash": hex.EncodeToString(hash[:])}
+	values := map[string]any{"Dir": dir.String(), "Port": a.port, "MaxMemory": o.MaxMemoryBytes, "User": a.user, "Mergers": mergers(), "Hash": hex.EncodeToString(hash[:])}
 	for name, t := range map[string]*template.Template{configFile: configTemplate, usersFile: usersTemplate} {
 		var text bytes.Buffer
 		if err := t.Execute(&text, values); err != nil {
@@ -138,3 +145,7 @@ func writeConfig(o Options, a access) error {
 	}
 	return nil
 }
+
+// mergers returns how many threads merge parts: this mode of ClickHouse has two on every machine. Each has two merges
+// to choose from, and half of these places are kept for small merges, so that long ones do not let parts pile up.
+func mergers() int { return min(max(runtime.NumCPU(), 2), 16) }
