@@ -31,8 +31,8 @@ import (
 type Options struct {
 	Config Config
 
-	// Engine evaluates; Parser must know the same functions as the engine's parser does. Nil is Prometheus'
-	// default parser.
+	// Engine evaluates; how many queries it does at once is its own limit. Parser must be of the same dialect as
+	// the engine's; nil is Prometheus' default parser.
 	Engine promql.QueryEngine
 	Parser parser.Parser
 
@@ -66,7 +66,6 @@ type API struct {
 	start     time.Time
 	endpoints map[string]endpoint
 	cors      *regexp.Regexp
-	queries   gate
 	reads     gate
 	metrics   *metrics
 	compress  func(http.Handler) http.HandlerFunc
@@ -89,7 +88,6 @@ func New(o Options) (*API, error) {
 		Options:  o,
 		start:    o.Now(),
 		cors:     regexp.MustCompile("^(?s:" + o.Config.CORSOrigin + ")$"),
-		queries:  newGate(o.Config.MaxConcurrentQueries),
 		reads:    newGate(o.Config.MaxConcurrentReads),
 		compress: compress,
 	}

@@ -8,13 +8,13 @@ import (
 
 // Config limits what clients can ask for.
 type Config struct {
-	// Timeout ends a query, the time it waits for its turn included. A request's timeout parameter can only
-	// shorten it.
+	// Timeout ends any request that reads, the time it waits for its turn included. The engine's own timeout
+	// and a request's timeout parameter can only shorten it.
 	Timeout time.Duration `yaml:"timeout"`
 
-	// MaxConcurrentQueries evaluate at once, others wait; MaxConcurrentReads is the same for remote read.
-	MaxConcurrentQueries int `yaml:"max_concurrent_queries"`
-	MaxConcurrentReads   int `yaml:"max_concurrent_reads"`
+	// MaxConcurrentReads is how many remote reads and federations run at once; others wait. For queries the
+	// engine keeps count.
+	MaxConcurrentReads int `yaml:"max_concurrent_reads"`
 
 	// MaxSeries ends a request for series, label names or label values that would look at more series.
 	MaxSeries int `yaml:"max_series"`
@@ -31,13 +31,12 @@ type Config struct {
 // DefaultConfig returns Prometheus' own defaults, and a million for MaxSeries, which Prometheus does not limit.
 func DefaultConfig() Config {
 	return Config{
-		Timeout:              2 * time.Minute,
-		MaxConcurrentQueries: 20,
-		MaxConcurrentReads:   10,
-		MaxSeries:            1_000_000,
-		ReadMaxSamples:       50_000_000,
-		ReadMaxFrameBytes:    1 << 20,
-		CORSOrigin:           ".*",
+		Timeout:            2 * time.Minute,
+		MaxConcurrentReads: 10,
+		MaxSeries:          1_000_000,
+		ReadMaxSamples:     50_000_000,
+		ReadMaxFrameBytes:  1 << 20,
+		CORSOrigin:         ".*",
 	}
 }
 
@@ -50,7 +49,6 @@ func (c Config) Validate() error {
 		key   string
 		value int
 	}{
-		{"max_concurrent_queries", c.MaxConcurrentQueries},
 		{"max_concurrent_reads", c.MaxConcurrentReads},
 		{"max_series", c.MaxSeries},
 		{"read_max_samples", c.ReadMaxSamples},

@@ -12,13 +12,12 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, spoil := range map[string]func(*api.Config){
-		"timeout":                func(c *api.Config) { c.Timeout = 0 },
-		"max_concurrent_queries": func(c *api.Config) { c.MaxConcurrentQueries = 0 },
-		"max_concurrent_reads":   func(c *api.Config) { c.MaxConcurrentReads = -1 },
-		"max_series":             func(c *api.Config) { c.MaxSeries = 0 },
-		"read_max_samples":       func(c *api.Config) { c.ReadMaxSamples = 0 },
-		"read_max_frame_bytes":   func(c *api.Config) { c.ReadMaxFrameBytes = 0 },
-		"cors_origin":            func(c *api.Config) { c.CORSOrigin = "(" },
+		"timeout":              func(c *api.Config) { c.Timeout = 0 },
+		"max_concurrent_reads": func(c *api.Config) { c.MaxConcurrentReads = -1 },
+		"max_series":           func(c *api.Config) { c.MaxSeries = 0 },
+		"read_max_samples":     func(c *api.Config) { c.ReadMaxSamples = 0 },
+		"read_max_frame_bytes": func(c *api.Config) { c.ReadMaxFrameBytes = 0 },
+		"cors_origin":          func(c *api.Config) { c.CORSOrigin = "(" },
 	} {
 		c := api.DefaultConfig()
 		spoil(&c)

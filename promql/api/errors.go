@@ -45,6 +45,9 @@ func (t errorType) code() int {
 	}
 }
 
+// queueTimeout is the engine's error for a query whose turn did not come in time.
+const queueTimeout = promql.ErrQueryTimeout("query queue")
+
 // apiError is an error whose type is known.
 type apiError struct {
 	typ errorType

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/adapter"
 	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/store"
@@ -136,7 +138,10 @@ func TestQueriesWaitForTheirTurn(t *testing.T) {
 			}
 			return nil
 		}})(o)
-		o.Config.MaxConcurrentQueries = 1
+		engine := promql.DefaultConfig()
+		engine.MaxConcurrency = 1
+		o.Engine, o.Parser = promql.NewEngine(engine, slog.New(slog.DiscardHandler), nil), promql.NewParser()
+		o.Config.MaxConcurrentReads = 1
 	})
 	first := make(chan int)
 	go func() {

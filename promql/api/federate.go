@@ -39,7 +39,7 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
 	defer cancel()
-	release, err := a.turn(ctx, a.queries)
+	release, err := a.turn(ctx)
 	if err != nil {
 		a.readError(w, r, queueError(err))
 		return

@@ -167,7 +167,7 @@ func TestMetrics(t *testing.T) {
 # HELP metricstream_api_limit_hits_total Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).
 # TYPE metricstream_api_limit_hits_total counter
 metricstream_api_limit_hits_total{limit="resolution"} 1
-# HELP metricstream_api_queries_in_flight PromQL queries and remote reads that are being evaluated.
+# HELP metricstream_api_queries_in_flight PromQL queries and remote reads that run or wait for their turn.
 # TYPE metricstream_api_queries_in_flight gauge
 metricstream_api_queries_in_flight 0
 `

@@ -10,7 +10,6 @@ import (
 type metrics struct {
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
-	waiting  prometheus.Gauge
 	limits   *prometheus.CounterVec
 }
 
@@ -23,11 +22,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"handler", "code"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "metricstream_api_queries_in_flight",
-			Help: "PromQL queries and remote reads that are being evaluated.",
-		}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "metricstream_api_queries_waiting",
-			Help: "PromQL queries and remote reads that wait for their turn.",
+			Help: "PromQL queries and remote reads that run or wait for their turn.",
 		}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "metricstream_api_limit_hits_total",
@@ -35,7 +30,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"limit"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.duration, m.inFlight, m.waiting, m.limits} {
+	for _, c := range []prometheus.Collector{m.duration, m.inFlight, m.limits} {
 		errs = append(errs, r.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -81,7 +81,7 @@ func (a *API) rangeParams(r *http.Request) (start, end time.Time, step time.Dura
 	return
 }
 
-// evaluate builds a query, waits for its turn, runs it and makes the response.
+// evaluate builds a query, runs it when the engine has a turn for it, and makes the response.
 func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, promql.QueryOpts) (promql.Query, error)) (result, error) {
 	ctx, cancel, err := withTimeoutParam(r)
 	if err != nil {
@@ -93,16 +93,12 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 		return result{}, badRequest(err)
 	}
 
+	a.metrics.inFlight.Inc()
+	defer a.metrics.inFlight.Dec()
 	qry, err := build(ctx, opts)
 	if err != nil {
 		return result{}, constructionError(err)
 	}
-	release, err := a.turn(ctx, a.queries)
-	if err != nil {
-		qry.Close()
-		return result{}, queueError(err)
-	}
-	defer release()
 
 	res := qry.Exec(withOrigin(ctx, r))
 	if res.Err != nil {
@@ -185,10 +181,10 @@ func constructionError(err error) error {
 	return invalidParam("query", err)
 }
 
-// queueError is for a query whose turn did not come, in the engine's words.
+// queueError is for a request whose turn did not come, in the engine's words.
 func queueError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return promql.ErrQueryTimeout("query queue")
+		return queueTimeout
 	}
 	return promql.ErrQueryCanceled("query queue")
 }

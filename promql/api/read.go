@@ -21,7 +21,7 @@ const maxReadBytes = 32 << 20
 func (a *API) read(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
 	defer cancel()
-	release, err := a.turn(ctx, a.reads)
+	release, err := a.turn(ctx)
 	if err != nil {
 		a.readError(w, r, queueError(err))
 		return

@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/metricstream/metricstream/tenant"
@@ -119,6 +121,9 @@ func (a *API) judge(r *http.Request, err error) *apiError {
 	if isLimit(err) {
 		a.metrics.limits.WithLabelValues("limit").Inc()
 	}
+	if t, ok := errors.AsType[promql.ErrQueryTimeout](err); ok && t == queueTimeout {
+		a.metrics.limits.WithLabelValues("concurrency").Inc()
+	}
 	if e.typ == unavailable || e.typ == internal {
 		a.Logger.Error("cannot answer a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
 	}
@@ -180,18 +185,15 @@ func withTenant(r *http.Request) (*http.Request, error) {
 	return r.WithContext(tenant.NewContext(r.Context(), id)), nil
 }
 
-// turn waits for a place in a gate and returns what gives it back.
-func (a *API) turn(ctx context.Context, g gate) (func(), error) {
-	a.metrics.waiting.Inc()
-	err := g.enter(ctx)
-	a.metrics.waiting.Dec()
-	if err != nil {
-		a.metrics.limits.WithLabelValues("concurrency").Inc()
+// turn waits until a remote read may run and returns what it must call at its end.
+func (a *API) turn(ctx context.Context) (func(), error) {
+	a.metrics.inFlight.Inc()
+	if err := a.reads.enter(ctx); err != nil {
+		a.metrics.inFlight.Dec()
 		return nil, err
 	}
-	a.metrics.inFlight.Inc()
 	return func() {
+		a.reads.leave()
 		a.metrics.inFlight.Dec()
-		g.leave()
 	}, nil
 }
