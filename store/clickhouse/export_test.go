@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 	"golang.org/x/sys/unix"
+
+	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
 )
 
 // Optimize merges all parts of all tables, for tests and benchmarks.
@@ -35,4 +39,15 @@ func CPUTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Sleep runs a statement on the hot path that takes minutes unless it is ended.
+func (s *Store) Sleep(ctx context.Context) error {
+	var col proto.ColUInt64
+	st := sqlgen.Statement{Text: "SELECT toUInt64(sleepEachRow(1)) AS n FROM numbers(1000)"}
+	q := ch.Query{
+		Result:   proto.Results{{Name: "n", Data: &col}},
+		Settings: []ch.Setting{{Key: "max_block_size", Value: "1"}, {Key: "function_sleep_max_microseconds_per_block", Value: "0"}},
+	}
+	return s.query(ctx, "sleep", st, q, func(int) error { return nil })
 }

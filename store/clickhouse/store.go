@@ -46,7 +46,7 @@ func Open(ctx context.Context, cfg Config, opt Options) (*Store, error) {
 	}
 	o, err := cfg.parse()
 	if err != nil {
-		return nil, err
+		return nil, store.Invalidf("cannot use the configuration of ClickHouse: %w", err)
 	}
 	logger := opt.Logger
 	if logger == nil {
