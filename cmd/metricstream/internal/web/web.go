@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 	"time"
 )
@@ -47,6 +48,10 @@ func New(c Config, metrics http.Handler, logger *slog.Logger) *Server {
 		s.always.HandleFunc("GET "+prefix+"/-/healthy", s.healthy)
 		s.always.HandleFunc("GET "+prefix+"/-/ready", s.ready)
 	}
+	// As in Prometheus, a profile can be taken at any time.
+	s.always.HandleFunc("/debug/pprof/", pprof.Index)
+	s.always.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	s.always.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	s.always.HandleFunc("/", s.rest)
 	return s
 }
