@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -234,5 +236,35 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 	if !want.MatchString(text.String()) {
 		t.Errorf("no 499 in\n%s", text)
+	}
+}
+
+func TestReadsWaitForTheirTurn(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	reg := prometheus.NewRegistry()
+	server := serveAPI(t, nil, func(o *api.Options) {
+		overBroken(brokenStore{err: errors.New("left"), wait: func(context.Context) error { close(entered); <-leave; return nil }})(o)
+		o.Config.MaxConcurrentReads = 1
+		o.Config.Timeout = 30 * time.Millisecond
+		o.Registerer = reg
+	})
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		_, _ = readClient(t, server, nil, nil).Read(t.Context(), readQuery(t, 0, 1, everything()), true)
+	}()
+	<-entered
+	if resp, body := send(t, server, http.MethodGet, "/federate?match[]=up", "", nil); resp.StatusCode != 503 || !strings.Contains(body, "query timed out in query queue") {
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+	close(leave)
+	<-first
+	want := `
+# HELP metricstream_api_limit_hits_total Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).
+# TYPE metricstream_api_limit_hits_total counter
+metricstream_api_limit_hits_total{limit="concurrency"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "metricstream_api_limit_hits_total"); err != nil {
+		t.Error(err)
 	}
 }

@@ -244,3 +244,32 @@ func TestRemoteReadHeadersAndTenant(t *testing.T) {
 		t.Errorf("another tenant reads %d bytes", len(b))
 	}
 }
+
+func TestRemoteReadHintsNarrowTheTime(t *testing.T) {
+	m := copied(t, loaded(t, fixture), store.DefaultTenant)
+	server := serveAPI(t, nil, func(o *api.Options) { overMemory(o, m) })
+	up := labels.MustNewMatcher(labels.MatchEqual, "__name__", "up")
+	for types, list := range responseTypes {
+		for _, c := range []struct {
+			hints *storage.SelectHints
+			want  int
+		}{
+			{nil, 2 * 11},
+			{&storage.SelectHints{}, 2 * 11}, // says nothing
+			{&storage.SelectHints{Start: 660_000, End: 720_000, Func: "series"}, 2 * 2},
+			{&storage.SelectHints{Start: 0, End: 9_000_000}, 2 * 11}, // never wider than the query
+		} {
+			q, err := remote.ToQuery(600_000, 1_200_000, []*labels.Matcher{up}, c.hints)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, err := readClient(t, server, list, nil).Read(t.Context(), q, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(dump(t, set), "\n  "); got != c.want {
+				t.Errorf("%s with hints %+v: %d samples, want %d", types, c.hints, got, c.want)
+			}
+		}
+	}
+}

@@ -76,7 +76,7 @@ func (a *API) series(r *http.Request) (result, error) {
 
 // labelNames answers /labels.
 func (a *API) labelNames(r *http.Request) (result, error) {
-	return a.strings(r, a.Reader.LabelNames)
+	return a.lookupStrings(r, a.Reader.LabelNames)
 }
 
 // labelValues answers /label/<name>/values. A name that is not plain ASCII can be sent escaped, as
@@ -89,14 +89,14 @@ func (a *API) labelValues(name string) handler {
 		if !model.UTF8Validation.IsValidLabelName(name) {
 			return result{}, badRequest(fmt.Errorf("invalid label name: %q", name))
 		}
-		return a.strings(r, func(ctx context.Context, s store.Selection) ([]string, error) {
+		return a.lookupStrings(r, func(ctx context.Context, s store.Selection) ([]string, error) {
 			return a.Reader.LabelValues(ctx, name, s)
 		})
 	}
 }
 
-// strings reads a sorted list of strings for each selector and merges them.
-func (a *API) strings(r *http.Request, read func(context.Context, store.Selection) ([]string, error)) (result, error) {
+// lookupStrings reads a sorted list of strings for each selector and merges them.
+func (a *API) lookupStrings(r *http.Request, read func(context.Context, store.Selection) ([]string, error)) (result, error) {
 	l, err := a.lookupParams(r)
 	if err != nil {
 		return result{}, err
