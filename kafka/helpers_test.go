@@ -71,6 +71,16 @@ func (w *tables) Progress(context.Context, string) (map[int32]int64, error) {
 	return progress, nil
 }
 
+// forget loses everything, as tables do that are restored from an empty backup.
+func (w *tables) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.samples)
+	clear(w.series)
+	clear(w.order)
+	clear(w.progress)
+}
+
 func (w *tables) failWith(f func(*store.Batch) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
