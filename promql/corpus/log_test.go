@@ -2,15 +2,20 @@ package corpus_test
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 
+	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/store/clickhouse"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // pollInterval is how often the tables are asked how far they are.
 const pollInterval = 5 * time.Millisecond
@@ -65,6 +70,28 @@ func (a *acknowledged) reached(ctx context.Context, s *clickhouse.Store, topic s
 			return ctx.Err()
 		}
 	}
+}
+
+// openClickHouse opens a new database of the engine that the tests share.
+func openClickHouse(t *testing.T) *clickhouse.Store {
+	t.Helper()
+	u, err := url.Parse(testenv.StartEngine(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = fmt.Sprintf("/corpus_%d", time.Now().UnixNano())
+	cfg := clickhouse.DefaultConfig()
+	cfg.DSN = u.String()
+	s, err := clickhouse.Open(t.Context(), cfg, clickhouse.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 // TestLogToClickHouse is the whole path: remote write, log, consumer, ClickHouse.
