@@ -31,6 +31,11 @@ func startBefore(f *fixture) {
 	f.expect(f.between(baseMs+3*dayMs, baseMs+3*dayMs), fmt.Sprintf(`{__name__="m"} %d=3@2`, baseMs+3*dayMs))
 	f.expect(f.between(baseMs+hourMs, baseMs+hourMs), fmt.Sprintf(`{__name__="m"} %d=2@2`, baseMs+hourMs))
 	f.expect(f.between(baseMs, baseMs+1), fmt.Sprintf(`{__name__="m"} %d=1@1`, baseMs))
+	for _, at := range []int64{baseMs + hourMs, baseMs + 3*dayMs} {
+		if starts := f.read(f.between(at, at))[0].Starts; len(starts) != 1 {
+			f.Errorf("%d starts at %d; wanted the one in force", len(starts), at)
+		}
+	}
 }
 
 func startEnds(f *fixture) {
