@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -230,6 +231,43 @@ func TestErrors(t *testing.T) {
 	if err := evaluate(ctx, failing(nil), adapter.Limits{}); !errors.As(err, &canceled) {
 		t.Errorf("a context that was canceled: %v", err)
 	}
+}
+
+// TestPreviousHistogram: the first histogram of a selection is compared with the one before it, which is read for
+// that alone; that this read comes to a limit is no error.
+func TestPreviousHistogram(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(yield func(*store.SeriesData) error) error
+		want   histogram.CounterResetHint
+	}{
+		{"nothing before", func(func(*store.SeriesData) error) error { return nil }, histogram.UnknownCounterReset},
+		{"a smaller one before", func(yield func(*store.SeriesData) error) error { return yield(oneHistogram(-5, 1)) }, histogram.NotCounterReset},
+		{"a greater one before", func(yield func(*store.SeriesData) error) error { return yield(oneHistogram(-5, 9)) }, histogram.UnknownCounterReset},
+		{"a limit", func(func(*store.SeriesData) error) error { return store.Limitf("too many") }, histogram.UnknownCounterReset},
+	} {
+		reads := 0
+		q := openQuerier(t, readerFunc(func(_ context.Context, s store.Selection, yield func(*store.SeriesData) error) error {
+			reads++
+			if s.MaxMs < 0 {
+				return c.before(yield)
+			}
+			return yield(oneHistogram(5, 5))
+		}), adapter.Limits{})
+		set := q.Select(context.Background(), false, nil, anyName)
+		if !set.Next() {
+			t.Fatalf("%s: %v", c.name, set.Err())
+		}
+		it := set.At().Iterator(nil)
+		it.Next()
+		if _, h := it.AtFloatHistogram(nil); h.CounterResetHint != c.want || reads != 2 {
+			t.Errorf("%s: the hint is %v after %d reads", c.name, h.CounterResetHint, reads)
+		}
+	}
+}
+
+func oneHistogram(timeMs int64, count uint64) *store.SeriesData {
+	return &store.SeriesData{Labels: labels.FromStrings("__name__", "h"), Histograms: []store.HistogramPoint{{TimeMs: timeMs, Int: &histogram.Histogram{Count: count}}}}
 }
 
 func TestExemplars(t *testing.T) {

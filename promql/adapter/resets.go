@@ -35,7 +35,7 @@ func (q *querier) setResetHints(ctx context.Context, s store.Selection, list []*
 			}
 			return ctx.Err()
 		})
-		if err != nil {
+		if err != nil && store.KindOf(err) != store.KindLimit { // at a limit some hints stay unknown, which is never wrong
 			return err
 		}
 	}
