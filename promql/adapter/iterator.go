@@ -30,6 +30,9 @@ func (it *iterator) Next() chunkenc.ValueType {
 	switch it.kind {
 	case chunkenc.ValFloat:
 		it.floats++
+		if it.floats < len(it.data.TimesMs) && len(it.data.Histograms) == 0 {
+			return chunkenc.ValFloat // by far the most
+		}
 	case chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
 		it.histograms++
 	}
