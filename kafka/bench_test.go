@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/store"
 )
 
@@ -23,14 +25,34 @@ func requests(n int) []*store.Batch {
 	return all
 }
 
-// BenchmarkPipeline measures samples from Write, acknowledged, to the consumer's writer, over the embedded log.
+// BenchmarkPipeline measures samples from Write, acknowledged, to the consumer's writer.
 func BenchmarkPipeline(b *testing.B) {
 	cfg := DefaultConfig()
 	cfg.Embedded.RetentionAge = 0
-	log, err := OpenEmbedded(b.TempDir(), cfg, testLogger(b), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.Run("embedded", func(b *testing.B) {
+		log, err := OpenEmbedded(b.TempDir(), cfg, testLogger(b), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkPipeline(b, cfg, log)
+	})
+	k := testenv.StartKafka(b)
+	topics := 0
+	b.Run("kafka", func(b *testing.B) {
+		cfg := cfg
+		cfg.Brokers = []string{k.Address}
+		topics++
+		cfg.Topic = fmt.Sprint("bench", topics)
+		cfg.Group = cfg.Topic
+		log, err := OpenBrokers(b.Context(), cfg, testLogger(b))
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkPipeline(b, cfg, log)
+	})
+}
+
+func benchmarkPipeline(b *testing.B, cfg Config, log *Log) {
 	defer log.Close()
 	group, err := log.Group()
 	if err != nil {

@@ -5,10 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
+)
+
+const (
+	// recordOverhead is room for what stands around a record: headers, and those of a dead letter.
+	recordOverhead = 100_000
+
+	// brokerMaxBytes is what brokers accept unless told otherwise.
+	brokerMaxBytes = 1 << 20
 )
 
 // saramaConfig returns how the client speaks to the brokers. README.md says why.
@@ -17,11 +26,16 @@ func saramaConfig(cfg Config) *sarama.Config {
 	c.ClientID = "metricstream"
 	c.Version = sarama.V3_6_0_0
 
+	// A broker that vanished must not hold a sender's request for long.
+	c.Net.DialTimeout = 5 * time.Second
+	c.Net.WriteTimeout = 10 * time.Second
+	c.Net.ReadTimeout = 15 * time.Second
+
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Return.Successes = true
 	c.Producer.Return.Errors = true
 	c.Producer.Partitioner = sarama.NewManualPartitioner
-	c.Producer.MaxMessageBytes = cfg.MaxRecordBytes + 100_000 // headers and the batch around it
+	c.Producer.MaxMessageBytes = cfg.MaxRecordBytes + recordOverhead
 	c.Producer.Timeout = 10 * time.Second
 
 	c.Consumer.Return.Errors = true
@@ -35,6 +49,14 @@ func saramaConfig(cfg Config) *sarama.Config {
 	c.Consumer.MaxWaitTime = 250 * time.Millisecond // a commit waits behind it, on the same connection
 	c.Consumer.MaxProcessingTime = 10 * time.Second
 	c.Metadata.AllowAutoTopicCreation = false
+	return c
+}
+
+// groupConfig returns how a consumer group's client does.
+func groupConfig(cfg Config) *sarama.Config {
+	c := saramaConfig(cfg)
+	c.Net.ReadTimeout = rebalanceTimeout + 10*time.Second // the answer to a join comes when all have joined
+	c.ChannelBufferSize = 64                              // records of each partition that are read ahead
 	return c
 }
 
@@ -66,10 +88,10 @@ func setUpTopics(client sarama.Client, cfg Config, logger *slog.Logger) (int, er
 	if err != nil {
 		return 0, fmt.Errorf("cannot administer Kafka: %w", err)
 	}
-	if _, err := setUpTopic(client, admin, cfg.DeadLetterTopic, 1); err != nil {
+	if _, err := setUpTopic(client, admin, cfg, cfg.DeadLetterTopic, 1); err != nil {
 		return 0, err
 	}
-	n, err := setUpTopic(client, admin, cfg.Topic, cfg.Partitions)
+	n, err := setUpTopic(client, admin, cfg, cfg.Topic, cfg.Partitions)
 	if err != nil {
 		return 0, err
 	}
@@ -82,12 +104,16 @@ func setUpTopics(client sarama.Client, cfg Config, logger *slog.Logger) (int, er
 }
 
 // setUpTopic returns the number of the topic's partitions, after it created the topic if there was none.
-func setUpTopic(client sarama.Client, admin sarama.ClusterAdmin, topic string, partitions int) (int, error) {
+func setUpTopic(client sarama.Client, admin sarama.ClusterAdmin, cfg Config, topic string, partitions int) (int, error) {
 	n, err := countPartitions(client, topic)
 	if err == nil || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		return n, err
 	}
 	detail := &sarama.TopicDetail{NumPartitions: int32(partitions), ReplicationFactor: int16(min(3, len(client.Brokers())))}
+	if limit := cfg.MaxRecordBytes + recordOverhead; limit > brokerMaxBytes {
+		value := strconv.Itoa(limit)
+		detail.ConfigEntries = map[string]*string{"max.message.bytes": &value}
+	}
 	err = admin.CreateTopic(topic, detail, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return 0, fmt.Errorf("cannot create Kafka topic %s with %d partitions and replication factor %d: %w",

@@ -14,6 +14,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
@@ -154,6 +155,40 @@ func TestDeadLettersAreTriedForEver(t *testing.T) {
 	c := b.consume(t, w, w)
 	eventually(t, "all samples arrive", func() bool { return w.missing(want) == 0 })
 	checkLetter(t, c, 1, offset, record.ErrCorrupt.Error())
+}
+
+func TestALargeDeadLetterIsCutOff(t *testing.T) {
+	b := embeddedBackend(t)
+	b.cfg.MaxRecordBytes = 1000
+	b.put(t, 1, append([]byte{1}, make([]byte, 5000)...))
+	c := b.consume(t, newTables(), nil)
+	eventually(t, "a dead letter", func() bool { return len(c.letters.all()) == 1 })
+	letter := c.letters.all()[0]
+	if n := letter.Value.Length(); n != 1000 {
+		t.Errorf("it has %d bytes, want 1000", n)
+	}
+	if last := letter.Headers[len(letter.Headers)-1]; !strings.Contains(string(last.Value), "5001 bytes") {
+		t.Errorf("its error is %q", last.Value)
+	}
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	cfg := testConfig()
+	log, err := OpenEmbedded(t.TempDir(), cfg, testLogger(t), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{cfg: cfg, log: log}
+	want := b.write(t, b.producer(), 1, 3)
+	w := newTables()
+	c := b.consume(t, w, w)
+	eventually(t, "all samples arrive", func() bool { return w.missing(want) == 0 })
+	c.stop()
+	if err := log.Close(); err != nil {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, ignore)
 }
 
 type failingLetters struct {

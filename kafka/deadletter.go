@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/IBM/sarama"
@@ -15,19 +16,27 @@ const (
 	HeaderError     = "metricstream-error"
 )
 
+// maxReasonBytes bounds a dead letter's HeaderError.
+const maxReasonBytes = 4096
+
 // deadLetter puts a record into the dead-letter topic. It tries until it succeeds or ctx ends.
 func (c *Consumer) deadLetter(ctx context.Context, m *sarama.ConsumerMessage, cause error) error {
 	header := func(key, value string) sarama.RecordHeader {
 		return sarama.RecordHeader{Key: []byte(key), Value: []byte(value)}
 	}
+	value, reason := m.Value, cause.Error()
+	if len(value) > c.cfg.MaxRecordBytes { // not a record of ours
+		reason = fmt.Sprintf("cut off, there were %d bytes: %s", len(value), reason)
+		value = value[:c.cfg.MaxRecordBytes]
+	}
 	letter := &sarama.ProducerMessage{
 		Topic: c.cfg.DeadLetterTopic,
-		Value: sarama.ByteEncoder(m.Value),
+		Value: sarama.ByteEncoder(value),
 		Headers: []sarama.RecordHeader{
 			header(HeaderTopic, m.Topic),
 			header(HeaderPartition, strconv.Itoa(int(m.Partition))),
 			header(HeaderOffset, strconv.FormatInt(m.Offset, 10)),
-			header(HeaderError, cause.Error()),
+			header(HeaderError, reason[:min(len(reason), maxReasonBytes)]),
 		},
 	}
 	c.logger.Error("record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "error", cause)

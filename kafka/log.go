@@ -97,7 +97,7 @@ func OpenBrokers(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, er
 		DeadLetter: producer,
 		Partitions: partitions,
 		group: func() (sarama.ConsumerGroup, error) {
-			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, saramaConfig(cfg))
+			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, groupConfig(cfg))
 			if err != nil {
 				return nil, fmt.Errorf("cannot create Kafka consumer group %s: %w", cfg.Group, err)
 			}
