@@ -93,6 +93,9 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 		return result{}, badRequest(err)
 	}
 
+	if err := a.checkQuery(r.FormValue("query")); err != nil {
+		return result{}, err
+	}
 	a.metrics.inFlight.Inc()
 	defer a.metrics.inFlight.Dec()
 	qry, err := build(ctx, opts)
