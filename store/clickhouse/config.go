@@ -20,7 +20,7 @@ type Config struct {
 	// options such as secure=true, compress=lz4 or dial_timeout=10s. Only the native protocol is supported.
 	DSN string `yaml:"dsn"`
 
-	// MaxConnections bounds the statements that run at once; others wait.
+	// MaxConnections bounds the writes, the reads, and the reads beside these that run at once; others wait.
 	MaxConnections int `yaml:"max_connections"`
 }
 

@@ -61,7 +61,7 @@ func (s *Store) readHistograms(ctx context.Context, p sqlgen.Points, maxSamples 
 	var key store.Key // of the last row
 	var last []byte   // its blob
 	total := 0
-	return s.query(ctx, "histograms", p.Histograms(), q, func(rows int) error {
+	return s.queryOn(ctx, s.besides, "histograms", p.Histograms(), q, func(rows int) error {
 		for i := range rows {
 			point := store.HistogramPoint{TimeMs: times[i]}
 			var err error
@@ -112,7 +112,7 @@ func (s *Store) readStarts(ctx context.Context, p sqlgen.Points, e *extras) erro
 	var times, starts proto.ColInt64
 	q := withKeys(p)
 	q.Result = proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "ts", Data: &times}, {Name: "start", Data: &starts}}
-	return s.query(ctx, "starts", p.Starts(), q, func(rows int) error {
+	return s.queryOn(ctx, s.besides, "starts", p.Starts(), q, func(rows int) error {
 		for i := range rows {
 			k := store.Key{Metric: metrics[i], ID: ids[i]}
 			points, point := e.starts[k], store.StartPoint{TimeMs: times[i], StartMs: starts[i]}

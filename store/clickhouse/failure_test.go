@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/store"
@@ -105,5 +106,26 @@ func TestTwoLabelSetsOfOneKeyAreRefused(t *testing.T) {
 	}
 	if _, err := s.Series(context.Background(), everything("t", equal("__name__", "m"))); store.KindOf(err) != store.KindInvalid {
 		t.Errorf("a collision of keys after a merge: %v", err)
+	}
+}
+
+// With as few connections as there can be, many reads and writes at once all come to their end.
+func TestOneConnectionIsEnough(t *testing.T) {
+	cfg := configOf(t)
+	cfg.MaxConnections = 1
+	s := openWith(t, cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var group errgroup.Group
+	for i := range int64(12) {
+		group.Go(func() error {
+			if err := s.Write(ctx, batchOf("t", i, labels.FromStrings("__name__", "m"))); err != nil {
+				return err
+			}
+			return s.Select(ctx, everything("t", equal("__name__", "m")), func(*store.SeriesData) error { return nil })
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -65,7 +65,11 @@ func TestHostileStringsStayWhatTheyAre(t *testing.T) {
 	for i, v := range values {
 		sets = append(sets, labels.FromStrings("__name__", "m", "v", v, "n"+v, fmt.Sprint(i)))
 	}
-	write(t, s, batchOf("ten'ant", 1000, sets...))
+	b := batchOf("ten'ant", 1000, sets...)
+	for i, v := range values {
+		b.Progress = append(b.Progress, store.Progress{Topic: "t" + v, NextOffset: int64(i) + 1})
+	}
+	write(t, s, b)
 	for i, v := range values {
 		for _, ms := range [][]*labels.Matcher{
 			{equal("__name__", "m"), equal("v", v)},
@@ -77,6 +81,9 @@ func TestHostileStringsStayWhatTheyAre(t *testing.T) {
 			if len(got) != 1 || labels.Compare(got[0].Labels, sets[i]) != 0 {
 				t.Errorf("%q by %v: got %v", v, ms, got)
 			}
+		}
+		if at, err := s.Progress(context.Background(), "t"+v); err != nil || at[0] != int64(i)+1 {
+			t.Errorf("progress of topic %q: %v, %v", "t"+v, at, err)
 		}
 		list, err := s.LabelValues(context.Background(), "n"+v, everything("ten'ant"))
 		if diff := cmp.Diff([]string{fmt.Sprint(i)}, list); err != nil || diff != "" {

@@ -16,9 +16,14 @@ import (
 // query runs a statement on the hot path and calls onBlock for each block of rows in result. An error of onBlock
 // ends the statement and is returned as it is; other errors have their kind.
 func (s *Store) query(ctx context.Context, name string, st sqlgen.Statement, q ch.Query, onBlock func(rows int) error) error {
+	return s.queryOn(ctx, s.reads, name, st, q, onBlock)
+}
+
+// queryOn is query on connections of one kind. What runs on besides must not wait for another statement.
+func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Statement, q ch.Query, onBlock func(rows int) error) error {
 	q.Body = st.Text
-	for _, p := range st.Params {
-		q.Parameters = append(q.Parameters, proto.Parameter{Key: p.Name, Value: p.Value})
+	for _, param := range st.Params {
+		q.Parameters = append(q.Parameters, proto.Parameter{Key: param.Name, Value: param.Value})
 	}
 	q.Settings = append(slices.Clip(q.Settings),
 		ch.Setting{Key: "log_comment", Value: "metricstream select " + name},
@@ -40,7 +45,7 @@ func (s *Store) query(ctx context.Context, name string, st sqlgen.Statement, q c
 		return stopped
 	}
 	begin := time.Now()
-	err := s.pool.do(ctx, q, func() bool { return total == 0 })
+	err := p.do(ctx, q, func() bool { return total == 0 })
 	if stopped != nil {
 		s.metrics.selected(name, total, begin, nil)
 		return stopped
@@ -71,6 +76,7 @@ func withKeys(p sqlgen.Points) ch.Query {
 }
 
 // Select reads float samples, histograms and starts of the series that match; see [store.Reader].
+// The connection is held while yield runs, so yield should not read from the store itself.
 func (s *Store) Select(ctx context.Context, sel store.Selection, yield func(*store.SeriesData) error) error {
 	found, err := s.findSeries(ctx, sel)
 	if err != nil || len(found) == 0 {

@@ -24,8 +24,12 @@ type Options struct {
 // Store is a database of series and samples in ClickHouse. Its methods may be called from several goroutines
 // at once. Errors have a [store.Kind]; an unreachable or overloaded ClickHouse is [store.KindUnavailable].
 type Store struct {
-	admin   clickhouse.Conn
-	pool    *pool
+	admin clickhouse.Conn
+
+	// Reads that wait for other reads of the same selection, and writes, must not wait for a connection that
+	// only they could set free; so each kind has its own.
+	writes, reads, besides *pool
+
 	sorters sorterPool
 	metrics *metrics
 	server  Server
@@ -62,7 +66,9 @@ func Open(ctx context.Context, cfg Config, opt Options) (*Store, error) {
 	}
 	s := &Store{
 		admin:   admin,
-		pool:    newPool(chOptions(o), o.Addr, cfg.MaxConnections),
+		writes:  newPool(chOptions(o), o.Addr, cfg.MaxConnections),
+		reads:   newPool(chOptions(o), o.Addr, cfg.MaxConnections),
+		besides: newPool(chOptions(o), o.Addr, cfg.MaxConnections),
 		metrics: newMetrics(opt.Registerer),
 		server:  server,
 	}
@@ -113,7 +119,9 @@ func adminOptions(o *clickhouse.Options, database string) *clickhouse.Options {
 
 // Close closes all connections. Statements that run end first.
 func (s *Store) Close() error {
-	s.pool.close()
+	s.writes.close()
+	s.reads.close()
+	s.besides.close()
 	return s.admin.Close()
 }
 

@@ -50,7 +50,7 @@ func (s *Store) insert(ctx context.Context, table string, input proto.Input) err
 	}
 	begin := time.Now()
 	q := ch.Query{Body: input.Into(table), Input: input, Settings: insertSettings}
-	err := s.pool.do(ctx, q, func() bool { return true })
+	err := s.writes.do(ctx, q, func() bool { return true })
 	s.metrics.inserted(table, rows, begin, err)
 	if err != nil {
 		return fmt.Errorf("cannot insert %d rows into %s: %w", rows, table, verdict(err))
