@@ -17,8 +17,10 @@ type claim struct {
 	of        sarama.ConsumerGroupClaim
 	partition int32
 
-	// last is the batch that the last record went into; the collector guards it.
-	last uint64
+	// last is the batch that the last record went into, maxMs the time of the latest sample; the collector
+	// guards them.
+	last  uint64
+	maxMs int64
 
 	// committed and at are the written position and the time of its record; the consumer guards them.
 	committed reached

@@ -17,7 +17,7 @@ const histogramRowBytes = 32
 // reached is how far a batch takes a claim: every record before next is in it or in one before it.
 type reached struct {
 	next  int64
-	maxMs int64 // 0: no sample
+	maxMs int64 // the latest sample of the claim so far; 0: none
 	at    time.Time
 }
 
@@ -99,11 +99,16 @@ func (c *collector) take(of *claim, m *sarama.ConsumerMessage) error {
 		return err
 	}
 	p.weight += 1 + rows(&p.rows) - before
-	for i := range p.rows.Histograms[histograms:] {
-		p.weight += len(p.rows.Histograms[histograms+i].Blob) / histogramRowBytes
+	for _, at := range p.rows.Samples.TimesMs[samples:] {
+		of.maxMs = max(of.maxMs, at)
+	}
+	for i := histograms; i < len(p.rows.Histograms); i++ {
+		h := &p.rows.Histograms[i]
+		of.maxMs = max(of.maxMs, h.TimeMs)
+		p.weight += len(h.Blob) / histogramRowBytes
 	}
 	p.records = append(p.records, m)
-	c.advance(of, m, latest(p.rows.Samples.TimesMs[samples:]))
+	c.advance(of, m)
 	return nil
 }
 
@@ -112,25 +117,18 @@ func (c *collector) skip(of *claim, m *sarama.ConsumerMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.filling.weight++
-	c.advance(of, m, 0)
+	c.advance(of, m)
 }
 
-func (c *collector) advance(of *claim, m *sarama.ConsumerMessage, maxMs int64) {
+// advance moves the claim's position behind the record.
+func (c *collector) advance(of *claim, m *sarama.ConsumerMessage) {
 	p := c.filling
 	if p.since.IsZero() {
 		p.since = time.Now()
 		c.nudge()
 	}
-	p.claims[of] = reached{next: m.Offset + 1, maxMs: max(maxMs, p.claims[of].maxMs), at: m.Timestamp}
+	p.claims[of] = reached{next: m.Offset + 1, maxMs: of.maxMs, at: m.Timestamp}
 	of.last = p.seq
-}
-
-func latest(timesMs []int64) int64 {
-	var most int64
-	for _, t := range timesMs {
-		most = max(most, t)
-	}
-	return most
 }
 
 // nudge makes the flusher look again.

@@ -215,6 +215,28 @@ func TestHistogramsWeighByTheirSize(t *testing.T) {
 	}
 }
 
+func TestProgressNamesTheLatestSample(t *testing.T) {
+	c := &Consumer{cfg: testConfig(), collector: newCollector(1, time.Hour)}
+	of := &claim{partition: 3}
+	step := func(offset, want int64, b *store.Batch) {
+		t.Helper()
+		m := &sarama.ConsumerMessage{Offset: offset, Value: (&record.Encoder{}).Append(nil, b)}
+		if err := c.collector.add(context.Background(), of, m); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := c.collector.ready(time.Now())
+		got := c.progressOf(p)
+		c.collector.done(p)
+		if len(got) != 1 || got[0] != (store.Progress{Topic: c.cfg.Topic, Partition: 3, NextOffset: offset + 1, MaxMs: want}) {
+			t.Errorf("got %+v, want offset %d and time %d", got, offset+1, want)
+		}
+	}
+	step(7, 0, &store.Batch{Metadata: []store.Metadata{{Name: "m"}}})
+	step(8, 500, batchOf(2, 500))
+	step(9, 500, batchOf(2, 400)) // late
+	step(10, 900, &store.Batch{Histograms: []store.Histogram{{TimeMs: 900}}})
+}
+
 // TestKafkaKnowsNoTables keeps the joint: only cmd introduces the log to ClickHouse.
 func TestKafkaKnowsNoTables(t *testing.T) {
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
