@@ -52,6 +52,7 @@ func (a *announcements) due(partition int, series []store.Series, now time.Time)
 			due = append(due, *s)
 		}
 	}
+	clear(series[len(due):])
 	return due
 }
 

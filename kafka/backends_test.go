@@ -70,11 +70,13 @@ func overBrokers(address string, stop func(), start func()) func(t *testing.T) *
 }
 
 func TestApacheKafka(t *testing.T) {
+	t.Parallel()
 	k := testenv.StartKafka(t)
 	testLog(t, overBrokers(k.Address, k.Kill, k.Restart))
 }
 
 func TestFakeKafka(t *testing.T) {
+	t.Parallel()
 	address := testenv.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	n, _ := strconv.Atoi(port)

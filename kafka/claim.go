@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -17,9 +18,10 @@ type claim struct {
 	of        sarama.ConsumerGroupClaim
 	partition int32
 
-	// last is the batch that the last record went into, maxMs the time of the latest sample; the collector
-	// guards them.
+	// last is the batch that the last record went into, first the time of the first one, maxMs the time of
+	// the latest sample; the collector guards them.
 	last  uint64
+	first time.Time
 	maxMs int64
 
 	// committed and at are the written position and the time of its record; the consumer guards them.

@@ -129,6 +129,16 @@ func (c *collector) advance(of *claim, m *sarama.ConsumerMessage) {
 	}
 	p.claims[of] = reached{next: m.Offset + 1, maxMs: of.maxMs, at: m.Timestamp}
 	of.last = p.seq
+	if of.first.IsZero() {
+		of.first = m.Timestamp
+	}
+}
+
+// first returns the time of the first record that was collected of a claim.
+func (c *collector) first(of *claim) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return of.first
 }
 
 // nudge makes the flusher look again.

@@ -106,6 +106,33 @@ metricstream_consumer_lag_records{partition="3"} 0
 	eventually(t, "the lag is gone", func() bool { return expect(0) == nil })
 }
 
+func TestLagInSecondsBeforeTheFirstCommit(t *testing.T) {
+	b := embeddedBackend(t)
+	b.cfg.DrainTimeout = 0
+	m := &sarama.ProducerMessage{Topic: b.cfg.Topic, Partition: 1, Timestamp: time.Now().Add(-time.Hour),
+		Value: sarama.ByteEncoder((&record.Encoder{}).Append(nil, batchOf(1, 5)))}
+	if _, _, err := b.log.Producer.SendMessage(m); err != nil {
+		t.Fatal(err)
+	}
+	w := newTables()
+	w.failWith(func(*store.Batch) error { return errors.New("away") })
+	c := b.consume(t, w, nil)
+	eventually(t, "the lag is an hour", func() bool {
+		families, err := gatherer(t, &lag{consumer: c.Consumer}).Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.Metric {
+				if f.GetName() == "metricstream_consumer_lag_seconds" && m.GetGauge().GetValue() >= 3600 {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
 func gatherer(t *testing.T, c prometheus.Collector) prometheus.Gatherer {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()

@@ -43,7 +43,7 @@ var (
 	lagRecords = prometheus.NewDesc("metricstream_consumer_lag_records",
 		"Records in the partition that are not committed.", []string{"partition"}, nil)
 	lagSeconds = prometheus.NewDesc("metricstream_consumer_lag_seconds",
-		"Age of the last committed record of the partition, 0 where all are.", []string{"partition"}, nil)
+		"Age of the last committed record of the partition, of the first one read where none is; 0 where all are.", []string{"partition"}, nil)
 )
 
 // lag computes, when asked, how far the claimed partitions are behind.
@@ -61,9 +61,12 @@ func (l *lag) Collect(ch chan<- prometheus.Metric) {
 	defer l.consumer.mu.Unlock()
 	for cl := range l.consumer.claims {
 		records := max(0, cl.of.HighWaterMarkOffset()-max(0, cl.committed.next))
-		seconds := 0.0
-		if records > 0 && !cl.committed.at.IsZero() {
-			seconds = max(0, time.Since(cl.committed.at).Seconds())
+		at, seconds := cl.committed.at, 0.0
+		if at.IsZero() {
+			at = l.consumer.collector.first(cl)
+		}
+		if records > 0 && !at.IsZero() {
+			seconds = max(0, time.Since(at).Seconds())
 		}
 		partition := strconv.Itoa(int(cl.partition))
 		ch <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(records), partition)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // file is what the log needs of a segment's file.
@@ -19,6 +20,21 @@ type file interface {
 
 // diskFile is a file on the disk.
 type diskFile struct{ *os.File }
+
+// makeDir creates a folder and those above it that are missing, and makes their names durable.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
 
 // syncDir makes names that were created in, or removed from, the folder durable.
 func syncDir(dir string) error {

@@ -50,7 +50,7 @@ func Open(dir string, cfg Config, opts Options) (*Log, error) {
 	if opts.Topic == "" || opts.Partitions <= 0 {
 		return nil, fmt.Errorf("cannot open log %s: it needs a topic and at least one partition, got %q and %d", dir, opts.Topic, opts.Partitions)
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("cannot create log folder: %w", err)
 	}
 	lock, err := lockDir(dir)

@@ -102,7 +102,7 @@ func segmentFiles(t testing.TB, dir string) []string {
 }
 
 func TestRecordsSurviveReopening(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "new", "log")
 	l := open(t, dir, testConfig())
 	put(t, l, 0, 500)
 	checkValues(t, l, 500)
