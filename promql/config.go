@@ -2,10 +2,11 @@ package promql
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 )
 
-// Config is the section `query` of the configuration: what one query may take.
+// Config is the section `query` of the configuration: what queries and other reads may take.
 type Config struct {
 	// Timeout ends the evaluation of a query, the wait for its turn included.
 	Timeout time.Duration `yaml:"timeout"`
@@ -20,18 +21,26 @@ type Config struct {
 	// MaxConcurrency is the number of queries that are evaluated at once; others wait.
 	MaxConcurrency int `yaml:"max_concurrency"`
 
+	// MaxConcurrentReads is the number of remote reads and federations that are answered at once; others wait.
+	MaxConcurrentReads int `yaml:"max_concurrent_reads"`
+
 	// LookbackDelta is how far an instant selector looks back for a sample.
 	LookbackDelta time.Duration `yaml:"lookback_delta"`
+
+	// CORSOrigin is an anchored regular expression of the browser origins that may read responses.
+	CORSOrigin string `yaml:"cors_origin"`
 }
 
 // DefaultConfig returns the defaults: Prometheus' own, and a limit of series, of which Prometheus has none.
 func DefaultConfig() Config {
 	return Config{
-		Timeout:        2 * time.Minute,
-		MaxSamples:     50_000_000,
-		MaxSeries:      1_000_000,
-		MaxConcurrency: 20,
-		LookbackDelta:  5 * time.Minute,
+		Timeout:            2 * time.Minute,
+		MaxSamples:         50_000_000,
+		MaxSeries:          1_000_000,
+		MaxConcurrency:     20,
+		MaxConcurrentReads: 10,
+		LookbackDelta:      5 * time.Minute,
+		CORSOrigin:         ".*",
 	}
 }
 
@@ -46,6 +55,7 @@ func (c Config) Validate() error {
 		{"max_samples", int64(c.MaxSamples), "a positive number, such as 50000000"},
 		{"max_series", int64(c.MaxSeries), "a positive number, such as 1000000"},
 		{"max_concurrency", int64(c.MaxConcurrency), "a positive number, such as 20"},
+		{"max_concurrent_reads", int64(c.MaxConcurrentReads), "a positive number, such as 10"},
 	} {
 		if f.value <= 0 {
 			return fmt.Errorf("query.%s: %d is not %s", f.key, f.value, f.want)
@@ -53,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if c.LookbackDelta < time.Millisecond {
 		return fmt.Errorf("query.lookback_delta: %v is less than a millisecond; write a duration such as 5m", c.LookbackDelta)
+	}
+	if _, err := regexp.Compile("^(?s:" + c.CORSOrigin + ")$"); err != nil {
+		return fmt.Errorf("query.cors_origin is not a regular expression, such as https://.*\\.example\\.com: %w", err)
 	}
 	return nil
 }

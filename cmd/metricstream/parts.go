@@ -136,7 +136,7 @@ func (n *node) addQuerier(context.Context) error {
 	evaluator := promql.NewEngine(q, n.logger, n.registry)
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
 	a, err := api.New(api.Options{
-		Config: n.config.API, Engine: evaluator, Parser: promql.NewParser(),
+		Config: q, Engine: evaluator, Parser: promql.NewParser(),
 		Queryable: adapter.NewQueryable(n.parts.store, adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}),
 		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),

@@ -19,21 +19,25 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/promql"
+	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/store"
 )
 
 // Options are what an [API] works with. Engine, Queryable and Reader are needed; what else is nil has a
 // default or makes its endpoint answer with nothing.
 type Options struct {
-	Config Config
+	Config promql.Config
+
+	// ReadFrameBytes is the size at which a frame of a streamed remote read is sent; zero is 1 MiB.
+	ReadFrameBytes int
 
 	// Engine evaluates; how many queries it does at once is its own limit. Parser must be of the same dialect as
 	// the engine's; nil is Prometheus' default parser.
-	Engine promql.QueryEngine
+	Engine prom.QueryEngine
 	Parser parser.Parser
 
 	// Queryable is where the engine and remote read find samples, Reader where series, label names and label
@@ -105,6 +109,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.ConfigYAML == nil {
 		o.ConfigYAML = func() string { return "" }
+	}
+	if o.ReadFrameBytes == 0 {
+		o.ReadFrameBytes = 1 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now

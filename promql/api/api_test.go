@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/promql"
+	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/teststorage"
 
+	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/api"
 )
 
@@ -39,9 +40,9 @@ load 1m
 
 var parserOptions = parser.Options{EnableExperimentalFunctions: true}
 
-func newEngine(t testing.TB) *promql.Engine {
+func newEngine(t testing.TB) *prom.Engine {
 	t.Helper()
-	engine := promql.NewEngine(promql.EngineOpts{
+	engine := prom.NewEngine(prom.EngineOpts{
 		MaxSamples:               100_000,
 		Timeout:                  time.Minute,
 		EnableAtModifier:         true,
@@ -63,7 +64,7 @@ func loaded(t testing.TB, script string) *teststorage.TestStorage {
 func serveAPI(t testing.TB, q storage.Queryable, change func(*api.Options)) *httptest.Server {
 	t.Helper()
 	o := api.Options{
-		Config:    api.DefaultConfig(),
+		Config:    promql.DefaultConfig(),
 		Engine:    newEngine(t),
 		Parser:    parser.NewParser(parserOptions),
 		Queryable: q,

@@ -17,7 +17,7 @@ import (
 // the connection is cut: a proper end would look like a complete answer.
 func (a *API) readChunks(ctx context.Context, w http.ResponseWriter, r *http.Request, req *prompb.ReadRequest) {
 	w.Header().Set("Content-Type", "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse")
-	frames := &frameWriter{w: w, castagnoli: crc32.MakeTable(crc32.Castagnoli), maxBytes: a.Config.ReadMaxFrameBytes}
+	frames := &frameWriter{w: w, castagnoli: crc32.MakeTable(crc32.Castagnoli), maxBytes: a.ReadFrameBytes}
 	for i, q := range req.Queries {
 		err := a.selectQuery(ctx, q, func(set storage.SeriesSet) error { return frames.writeSet(int64(i), set) })
 		if err == nil {

@@ -20,7 +20,7 @@ import (
 // encoder leaves out values that compare equal to zero and so loses the sign of -0.
 func (a *API) readSamples(ctx context.Context, w http.ResponseWriter, r *http.Request, req *prompb.ReadRequest) {
 	var resp []byte
-	res := resultEncoder{maxSamples: a.Config.ReadMaxSamples}
+	res := resultEncoder{maxSamples: a.Config.MaxSamples}
 	for _, q := range req.Queries {
 		if err := a.selectQuery(ctx, q, res.encode); err != nil {
 			a.readError(w, r, err)

@@ -131,7 +131,7 @@ func TestRemoteReadIsWhatIsStored(t *testing.T) {
 
 func TestRemoteReadSplitsFramesAndKeepsQueriesApart(t *testing.T) {
 	data := loaded(t, "load 1s\n  many{n=\"1\"} 0+1.5x5000\n  many{n=\"2\"} 1x5000\n  other 7x10\n")
-	server := serveAPI(t, data, func(o *api.Options) { o.Config.ReadMaxFrameBytes = 300 })
+	server := serveAPI(t, data, func(o *api.Options) { o.ReadFrameBytes = 300 })
 	one := labels.MustNewMatcher(labels.MatchEqual, "__name__", "many")
 	two := labels.MustNewMatcher(labels.MatchRegexp, "__name__", "oth.*")
 	var dumps []string
@@ -189,7 +189,7 @@ func packed(t testing.TB, r *prompb.ReadRequest) []byte {
 }
 
 func TestRemoteReadRefusals(t *testing.T) {
-	server := serveAPI(t, loaded(t, fixture), func(o *api.Options) { o.Config.ReadMaxSamples = 10 })
+	server := serveAPI(t, loaded(t, fixture), func(o *api.Options) { o.Config.MaxSamples = 10 })
 	query := func(ms ...*prompb.LabelMatcher) *prompb.ReadRequest {
 		return &prompb.ReadRequest{Queries: []*prompb.Query{{EndTimestampMs: 1e7, Matchers: ms}}}
 	}

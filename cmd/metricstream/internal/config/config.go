@@ -13,7 +13,6 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/promql"
-	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"go.yaml.in/yaml/v3"
@@ -28,7 +27,6 @@ type Config struct {
 	Kafka       kafka.Config       `yaml:"kafka"`
 	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
 	Query       promql.Config      `yaml:"query"`
-	API         api.Config         `yaml:"api"`
 }
 
 // Storage is the section `storage`: where the embedded parts keep their data.
@@ -55,7 +53,6 @@ func Default() Config {
 		Kafka:       kafka.DefaultConfig(),
 		ClickHouse:  clickhouse.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
-		API:         api.DefaultConfig(),
 	}
 }
 
@@ -87,7 +84,6 @@ func (c Config) Validate() error {
 		c.Kafka.Validate(),
 		c.ClickHouse.Validate(),
 		c.Query.Validate(),
-		c.API.Validate(),
 	)
 }
 

@@ -55,7 +55,7 @@ func TestEverySectionIsChecked(t *testing.T) {
 		"clickhouse: {dsn: 'http://h:8123'}":     "clickhouse.dsn",
 		"clickhouse: {max_connections: 0}":       "clickhouse.max_connections",
 		"query: {max_samples: 0}":                "query.max_samples",
-		"api: {cors_origin: '('}":                "cors_origin",
+		"query: {cors_origin: '('}":              "query.cors_origin",
 	} {
 		c, err := Load(write(t, text))
 		if err != nil {
