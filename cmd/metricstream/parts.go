@@ -138,7 +138,7 @@ func (n *node) addQuerier(context.Context) error {
 	a, err := api.New(api.Options{
 		Config: q, Engine: evaluator, Parser: promql.NewParser(),
 		Queryable: adapter.NewQueryable(n.parts.store, adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}),
-		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store,
+		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store, Stats: n.parts.store,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),
 		Logger: n.logger, Registerer: n.registry,
 	})

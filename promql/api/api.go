@@ -50,7 +50,7 @@ type Options struct {
 	MetadataReader store.MetadataReader
 
 	// Stats is behind status/tsdb; nil answers with zeros.
-	Stats StatsReader
+	Stats store.StatsReader
 
 	// Flags are shown as they are, so they must hold no secrets; the same is true of what ConfigYAML returns.
 	Flags      map[string]string

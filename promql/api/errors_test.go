@@ -60,8 +60,8 @@ func (b brokenStore) Metadata(ctx context.Context, _, _ string) ([]store.Metadat
 	return nil, b.fail(ctx)
 }
 
-func (b brokenStore) Stats(ctx context.Context, _ string, _ int) (api.Stats, error) {
-	return api.Stats{}, b.fail(ctx)
+func (b brokenStore) Stats(ctx context.Context, _ string, _ int) (store.Stats, error) {
+	return store.Stats{}, b.fail(ctx)
 }
 
 func overBroken(b brokenStore) func(*api.Options) {

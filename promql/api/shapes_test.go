@@ -37,9 +37,11 @@ func described(t testing.TB) *memory.Store {
 	return m
 }
 
-type fixedStats api.Stats
+type fixedStats store.Stats
 
-func (f fixedStats) Stats(context.Context, string, int) (api.Stats, error) { return api.Stats(f), nil }
+func (f fixedStats) Stats(context.Context, string, int) (store.Stats, error) {
+	return store.Stats(f), nil
+}
 
 func TestShapes(t *testing.T) {
 	m := described(t)
@@ -48,8 +50,8 @@ func TestShapes(t *testing.T) {
 		o.Version = api.Version{Version: "3.14.0", Revision: "abc", Branch: "main", BuildUser: "u", BuildDate: "d", GoVersion: "go1.26", Application: "MetricStream"}
 		o.Flags = map[string]string{"b": "2", "a": "1"}
 		o.ConfigYAML = func() string { return "a: <secret>\n" }
-		o.Stats = fixedStats{Series: 3, LabelPairs: 4, Chunks: 5, MinMs: 6, MaxMs: 7,
-			SeriesByMetric: []api.Count{{Name: "up", Value: 2}, {Name: "down", Value: 1}}}
+		o.Stats = fixedStats{Series: 3, LabelPairs: 4, MinMs: 6, MaxMs: 7,
+			SeriesByMetric: []store.Count{{Name: "up", Value: 2}, {Name: "down", Value: 1}}}
 	})
 	exemplars := `[{"seriesLabels":{"__name__":"up","job":"api"},"exemplars":[{"labels":{"trace_id":"<1>"},"value":"6","timestamp":1700000000.123},{"labels":{"trace_id":"2"},"value":"0.25","timestamp":1700000060}]}]`
 	for _, c := range []struct {
@@ -71,7 +73,7 @@ func TestShapes(t *testing.T) {
 		{"status/buildinfo", nil, `{"version":"3.14.0","revision":"abc","branch":"main","buildUser":"u","buildDate":"d","goVersion":"go1.26","application":"MetricStream"}`},
 		{"status/flags", nil, `{"a":"1","b":"2"}`},
 		{"status/config", nil, `{"yaml":"a: \u003csecret\u003e\n"}`},
-		{"status/tsdb", []string{"limit", "1"}, `{"headStats":{"numSeries":3,"numLabelPairs":4,"chunkCount":5,"minTime":6,"maxTime":7},"seriesCountByMetricName":[{"name":"up","value":2}],"labelValueCountByLabelName":[],"memoryInBytesByLabelName":[],"seriesCountByLabelValuePair":[]}`},
+		{"status/tsdb", []string{"limit", "1"}, `{"headStats":{"numSeries":3,"numLabelPairs":4,"chunkCount":0,"minTime":6,"maxTime":7},"seriesCountByMetricName":[{"name":"up","value":2}],"labelValueCountByLabelName":[],"memoryInBytesByLabelName":[],"seriesCountByLabelValuePair":[]}`},
 		{"status/tsdb/blocks", nil, `{"blocks":[]}`},
 		{"status/walreplay", nil, `{"min":0,"max":0,"current":0}`},
 		{"notifications", nil, `[]`},

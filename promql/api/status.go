@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/util/features"
 
+	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
 )
 
@@ -93,31 +93,6 @@ func (a *API) runtimeInfo(*http.Request) (result, error) {
 	}}}, nil
 }
 
-// Count is a name with how often it occurs.
-type Count struct {
-	Name  string `json:"name"`
-	Value uint64 `json:"value"`
-}
-
-// Stats are the cardinalities of a tenant. The lists are in falling order of Value.
-type Stats struct {
-	Series, LabelPairs, Chunks uint64
-
-	// MinMs and MaxMs are the times of the earliest and the latest sample.
-	MinMs, MaxMs int64
-
-	SeriesByMetric []Count
-	ValuesByLabel  []Count
-	BytesByLabel   []Count
-	SeriesByPair   []Count
-}
-
-// StatsReader counts a tenant's series.
-type StatsReader interface {
-	// Stats returns at most limit entries in each list. Its errors are of a store.Kind.
-	Stats(ctx context.Context, tenant string, limit int) (Stats, error)
-}
-
 const (
 	defaultStats = 10
 	maxStats     = 10000
@@ -133,10 +108,10 @@ type headStats struct {
 
 type tsdbStatus struct {
 	HeadStats      headStats `json:"headStats"`
-	SeriesByMetric []Count   `json:"seriesCountByMetricName"`
-	ValuesByLabel  []Count   `json:"labelValueCountByLabelName"`
-	BytesByLabel   []Count   `json:"memoryInBytesByLabelName"`
-	SeriesByPair   []Count   `json:"seriesCountByLabelValuePair"`
+	SeriesByMetric []count   `json:"seriesCountByMetricName"`
+	ValuesByLabel  []count   `json:"labelValueCountByLabelName"`
+	BytesByLabel   []count   `json:"memoryInBytesByLabelName"`
+	SeriesByPair   []count   `json:"seriesCountByLabelValuePair"`
 }
 
 // tsdb answers status/tsdb, from which tools draw cardinality dashboards.
@@ -153,7 +128,7 @@ func (a *API) tsdb(r *http.Request) (result, error) {
 		limit = n
 	}
 	// Prometheus' own bounds of a head without samples.
-	s := Stats{MinMs: math.MaxInt64, MaxMs: math.MinInt64}
+	s := store.Stats{MinMs: math.MaxInt64, MaxMs: math.MinInt64}
 	if a.Stats != nil {
 		var err error
 		if s, err = a.Stats.Stats(r.Context(), tenant.FromContext(r.Context()), limit); err != nil {
@@ -161,7 +136,7 @@ func (a *API) tsdb(r *http.Request) (result, error) {
 		}
 	}
 	return result{data: jsonData{tsdbStatus{
-		HeadStats:      headStats{s.Series, s.LabelPairs, s.Chunks, s.MinMs, s.MaxMs},
+		HeadStats:      headStats{NumSeries: s.Series, NumLabelPairs: s.LabelPairs, MinTime: s.MinMs, MaxTime: s.MaxMs},
 		SeriesByMetric: counts(s.SeriesByMetric, limit),
 		ValuesByLabel:  counts(s.ValuesByLabel, limit),
 		BytesByLabel:   counts(s.BytesByLabel, limit),
@@ -169,6 +144,16 @@ func (a *API) tsdb(r *http.Request) (result, error) {
 	}}}, nil
 }
 
-func counts(c []Count, limit int) []Count {
-	return append([]Count{}, c[:min(len(c), limit)]...)
+// count is an entry of a list in the JSON answer.
+type count struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+func counts(cs []store.Count, limit int) []count {
+	out := make([]count, 0, min(len(cs), limit))
+	for _, c := range cs[:min(len(cs), limit)] {
+		out = append(out, count(c))
+	}
+	return out
 }

@@ -13,30 +13,10 @@ import (
 	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
 )
 
-// Stats are the cardinalities of a tenant's series of the last two days that it has samples of. The lists are in
-// falling order of Value.
-type Stats struct {
-	Series, LabelPairs uint64
-
-	// MinMs and MaxMs bound the samples of these series; days are their resolution. Without series both are 0.
-	MinMs, MaxMs int64
-
-	SeriesByMetric []Count
-	ValuesByLabel  []Count
-	BytesByLabel   []Count
-	SeriesByPair   []Count
-}
-
-// Count is a number of something.
-type Count struct {
-	Name  string
-	Value uint64
-}
-
 // Stats counts a tenant's series. Each list has at most limit entries.
-func (s *Store) Stats(ctx context.Context, tenant string, limit int) (Stats, error) {
+func (s *Store) Stats(ctx context.Context, tenant string, limit int) (store.Stats, error) {
 	if limit < 1 {
-		return Stats{}, store.Invalidf("cannot list the greatest %d: the limit must be 1 or more", limit)
+		return store.Stats{}, store.Invalidf("cannot list the greatest %d: the limit must be 1 or more", limit)
 	}
 	out, err := s.seriesStats(ctx, tenant)
 	if err != nil || out.Series == 0 {
@@ -56,7 +36,7 @@ func (s *Store) Stats(ctx context.Context, tenant string, limit int) (Stats, err
 	return out, nil
 }
 
-func (s *Store) seriesStats(ctx context.Context, tenant string) (out Stats, err error) {
+func (s *Store) seriesStats(ctx context.Context, tenant string) (out store.Stats, err error) {
 	var series proto.ColUInt64
 	var first, last proto.ColInt64
 	q := ch.Query{Result: proto.Results{{Name: "series", Data: &series}, {Name: "first", Data: &first}, {Name: "last", Data: &last}}}
@@ -69,21 +49,21 @@ func (s *Store) seriesStats(ctx context.Context, tenant string) (out Stats, err 
 	return out, err
 }
 
-func (s *Store) counts(ctx context.Context, st sqlgen.Statement) ([]Count, error) {
+func (s *Store) counts(ctx context.Context, st sqlgen.Statement) ([]store.Count, error) {
 	var keys proto.ColStr
 	var values proto.ColUInt64
-	var out []Count
+	var out []store.Count
 	q := ch.Query{Settings: plainStrings, Result: proto.Results{{Name: "key", Data: &keys}, {Name: "value", Data: &values}}}
 	err := s.query(ctx, "statistics", st, q, func(rows int) error {
 		for i := range rows {
-			out = append(out, Count{keys.Row(i), values[i]})
+			out = append(out, store.Count{Name: keys.Row(i), Value: values[i]})
 		}
 		return nil
 	})
 	return out, err
 }
 
-func (s *Store) labelStats(ctx context.Context, tenant string, out *Stats) error {
+func (s *Store) labelStats(ctx context.Context, tenant string, out *store.Stats) error {
 	var keys proto.ColStr
 	var values, sizes proto.ColUInt64
 	q := ch.Query{Settings: plainStrings, Result: proto.Results{
@@ -91,15 +71,15 @@ func (s *Store) labelStats(ctx context.Context, tenant string, out *Stats) error
 	return s.query(ctx, "statistics", sqlgen.Labels(tenant), q, func(rows int) error {
 		for i := range rows {
 			out.LabelPairs += values[i]
-			out.ValuesByLabel = append(out.ValuesByLabel, Count{keys.Row(i), values[i]})
-			out.BytesByLabel = append(out.BytesByLabel, Count{keys.Row(i), sizes[i]})
+			out.ValuesByLabel = append(out.ValuesByLabel, store.Count{Name: keys.Row(i), Value: values[i]})
+			out.BytesByLabel = append(out.BytesByLabel, store.Count{Name: keys.Row(i), Value: sizes[i]})
 		}
 		return nil
 	})
 }
 
-func greatest(list []Count, limit int) []Count {
-	slices.SortStableFunc(list, func(a, b Count) int { return cmp.Compare(b.Value, a.Value) })
+func greatest(list []store.Count, limit int) []store.Count {
+	slices.SortStableFunc(list, func(a, b store.Count) int { return cmp.Compare(b.Value, a.Value) })
 	return list[:min(limit, len(list))]
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/metricstream/metricstream/store/clickhouse"
+	"github.com/metricstream/metricstream/store"
 )
 
 func TestStatsCountLiveSeries(t *testing.T) {
@@ -22,12 +22,12 @@ func TestStatsCountLiveSeries(t *testing.T) {
 	}
 	write(t, s, batchOf("t", 3*dayMs, set("__name__", "dead", "job", "a")))
 	write(t, s, batchOf("other", 10*dayMs, set("__name__", "up", "job", "o")))
-	want := clickhouse.Stats{
+	want := store.Stats{
 		Series: 3, LabelPairs: 6, MinMs: 10 * dayMs, MaxMs: 11*dayMs - 1,
-		SeriesByMetric: []clickhouse.Count{{Name: "up", Value: 2}, {Name: "x", Value: 1}},
-		ValuesByLabel:  []clickhouse.Count{{Name: "__name__", Value: 2}, {Name: "i", Value: 2}},
-		BytesByLabel:   []clickhouse.Count{{Name: "__name__", Value: 5}, {Name: "i", Value: 3}},
-		SeriesByPair:   []clickhouse.Count{{Name: "__name__=up", Value: 2}, {Name: "job=a", Value: 2}},
+		SeriesByMetric: []store.Count{{Name: "up", Value: 2}, {Name: "x", Value: 1}},
+		ValuesByLabel:  []store.Count{{Name: "__name__", Value: 2}, {Name: "i", Value: 2}},
+		BytesByLabel:   []store.Count{{Name: "__name__", Value: 5}, {Name: "i", Value: 3}},
+		SeriesByPair:   []store.Count{{Name: "__name__=up", Value: 2}, {Name: "job=a", Value: 2}},
 	}
 	got, err := s.Stats(context.Background(), "t", 2)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

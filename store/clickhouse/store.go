@@ -40,6 +40,7 @@ var (
 	_ store.Reader         = (*Store)(nil)
 	_ store.ExemplarReader = (*Store)(nil)
 	_ store.MetadataReader = (*Store)(nil)
+	_ store.StatsReader    = (*Store)(nil)
 )
 
 // Open connects, looks whether the server can do what is needed, creates the database and brings its schema up
