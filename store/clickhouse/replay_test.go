@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
@@ -165,4 +166,41 @@ func TestSmallFlushesDoNotPileUp(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// The view chooses among the values of one time as readers do.
+func TestViewPrefersAsReadersDo(t *testing.T) {
+	s := open(t)
+	values := []float64{
+		math.Float64frombits(value.StaleNaN), math.NaN(), math.Float64frombits(0x7ff8000000000003), math.Float64frombits(0xfff8000000000000),
+		math.Inf(-1), -1.5, math.Copysign(0, -1), 0, 2, math.Inf(1),
+	}
+	b := batchOf("t", 0, labels.FromStrings("__name__", "m"))
+	b.Samples.Reset()
+	var want []float64
+	for _, x := range values {
+		for _, y := range values {
+			for _, v := range []float64{x, y} {
+				d, _ := store.DecimalOf(v, 0)
+				b.Samples.Append(b.Series[0].Key, int64(len(want)), d)
+			}
+			if store.Prefer(x, y) {
+				x, y = y, x
+			}
+			want = append(want, x)
+		}
+	}
+	write(t, s, b)
+	var bits []uint64
+	if err := s.Scan(context.Background(), "SELECT groupArray(bits) FROM (SELECT reinterpretAsUInt64(value) AS bits FROM samples_of(tenant = 't', name = 'm') ORDER BY ts)", &bits); err != nil {
+		t.Fatal(err)
+	}
+	if len(bits) != len(want) {
+		t.Fatalf("%d rows, wanted %d", len(bits), len(want))
+	}
+	for i, v := range want {
+		if math.Float64bits(v) != bits[i] {
+			t.Errorf("row %d is %v, wanted %v", i, math.Float64frombits(bits[i]), v)
+		}
+	}
 }

@@ -186,13 +186,16 @@ func (s *sorter) orderRuns(in *store.Samples) {
 	}
 	s.runs, s.spare = from, to
 	// What the digits did not tell apart is nearly always runs of one series, which are in order.
+	compare := compareRuns(in)
 	for begin := 0; begin < len(from); {
-		end := begin + 1
-		for end < len(from) && from[end].rank>>lowest == from[begin].rank>>lowest {
-			end++
+		end, sorted := begin+1, true
+		for ; end < len(from) && from[end].rank>>lowest == from[begin].rank>>lowest; end++ {
+			if from[end].rank <= from[end-1].rank && compare(from[end-1], from[end]) > 0 {
+				sorted = false
+			}
 		}
-		if same := from[begin:end]; len(same) > 1 && !slices.IsSortedFunc(same, compareRuns(in)) {
-			slices.SortStableFunc(same, compareRuns(in))
+		if !sorted {
+			slices.SortStableFunc(from[begin:end], compare)
 		}
 		begin = end
 	}

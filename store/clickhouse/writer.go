@@ -32,8 +32,12 @@ func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	return s.writeProgress(ctx, b)
 }
 
-// maxInsertRows bounds the memory that one insert needs in the server.
-const maxInsertRows = 1 << 20
+const (
+	// maxInsertRows bounds the memory that one insert needs in the server.
+	maxInsertRows = 1 << 20
+	// maxDaysAtOnce is how many inserts of one batch run at once, which a backfill of many days gains from.
+	maxDaysAtOnce = 4
+)
 
 var insertSettings = []ch.Setting{
 	{Key: "async_insert", Value: "0"},
@@ -69,22 +73,26 @@ func (s *Store) writeSamples(ctx context.Context, b *store.Batch) error {
 	defer s.sorters.put(sorted)
 	sorted.sort(&b.Samples)
 	out := &sorted.out
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxDaysAtOnce)
 	for _, d := range sorted.days {
 		for i := d.begin; i < d.end; i += maxInsertRows {
 			j := min(i+maxInsertRows, d.end)
-			err := s.insert(ctx, "samples", proto.Input{
-				{Name: "metric", Data: proto.ColUInt32(out.Metrics[i:j])},
-				{Name: "id", Data: proto.ColUInt64(out.IDs[i:j])},
-				{Name: "ts", Data: proto.ColInt64(out.TimesMs[i:j])},
-				{Name: "exp", Data: proto.ColInt8(out.Exps[i:j])},
-				{Name: "mant", Data: proto.ColInt64(out.Mants[i:j])},
-			})
-			if err != nil {
-				return err
-			}
+			group.Go(func() error { return s.insertSamples(ctx, out, i, j) })
 		}
 	}
-	return nil
+	return group.Wait()
+}
+
+// insertSamples inserts rows i to j, which are of one day.
+func (s *Store) insertSamples(ctx context.Context, rows *store.Samples, i, j int) error {
+	return s.insert(ctx, "samples", proto.Input{
+		{Name: "metric", Data: proto.ColUInt32(rows.Metrics[i:j])},
+		{Name: "id", Data: proto.ColUInt64(rows.IDs[i:j])},
+		{Name: "ts", Data: proto.ColInt64(rows.TimesMs[i:j])},
+		{Name: "exp", Data: proto.ColInt8(rows.Exps[i:j])},
+		{Name: "mant", Data: proto.ColInt64(rows.Mants[i:j])},
+	})
 }
 
 // clampDay keeps days in the range of the table's type, which reaches 5.8 million years to both sides. Times

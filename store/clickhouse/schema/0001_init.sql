@@ -157,7 +157,7 @@ SELECT s.ts AS ts, fromUnixTimestamp64Milli(s.ts) AS time, l.labels AS labels, s
 FROM
 (
     SELECT metric, id, ts,
-        argMax(value, (reinterpretAsUInt64(value) != 0x7ff0000000000002, not isNaN(value), value)) AS value
+        argMax(value, (reinterpretAsUInt64(value) != 0x7ff0000000000002, not isNaN(value), if(isNaN(value), 0, value), reinterpretAsInt64(value))) AS value
     FROM samples
     WHERE (metric, id) IN (SELECT metric, id FROM series WHERE tenant = {tenant:String} AND name = {name:String})
     GROUP BY metric, id, ts
