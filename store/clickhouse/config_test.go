@@ -2,6 +2,7 @@ package clickhouse_test
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -42,5 +43,19 @@ func TestOpenWithoutServer(t *testing.T) {
 	}
 	if _, err := clickhouse.Open(context.Background(), cfg, clickhouse.Options{}); err == nil || store.KindOf(err) != store.KindUnavailable {
 		t.Errorf("opened nothing: %v", err)
+	}
+}
+
+// A wrong password is for an operator to mend; trying it for ever would only hide it.
+func TestOpenWithWrongPassword(t *testing.T) {
+	cfg := configOf(t)
+	u, err := url.Parse(cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("nobody", "wrong")
+	cfg.DSN = u.String()
+	if _, err := clickhouse.Open(context.Background(), cfg, clickhouse.Options{}); store.KindOf(err) != store.KindInvalid {
+		t.Errorf("opened with a wrong password: %v", err)
 	}
 }

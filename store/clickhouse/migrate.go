@@ -49,7 +49,7 @@ func migrate(ctx context.Context, conn clickhouse.Conn, logger *slog.Logger) err
 		return err
 	}
 	if err := retryRace(ctx, func() error { return conn.Exec(ctx, createMigrations) }); err != nil {
-		return fmt.Errorf("cannot create table schema_migrations: %w", verdict(err))
+		return fmt.Errorf("cannot create table schema_migrations: %w", openVerdict(err))
 	}
 	applied, err := appliedMigrations(ctx, conn)
 	if err != nil {
@@ -83,14 +83,14 @@ func newest(applied map[uint32]string, all []migration) error {
 func (m migration) apply(ctx context.Context, conn clickhouse.Conn) error {
 	for i, s := range m.statements {
 		if err := retryRace(ctx, func() error { return conn.Exec(ctx, s) }); err != nil {
-			return fmt.Errorf("cannot execute statement %d of migration %s: %w", i+1, m.name, verdict(err))
+			return fmt.Errorf("cannot execute statement %d of migration %s: %w", i+1, m.name, openVerdict(err))
 		}
 	}
 	p := clickhouse.Parameters{"version": strconv.Itoa(int(m.version)), "name": m.name, "checksum": m.checksum}
 	named := clickhouse.Context(ctx, clickhouse.WithParameters(p))
 	err := conn.Exec(named, "INSERT INTO schema_migrations (version, name, checksum) SELECT {version:UInt32}, {name:String}, {checksum:String}")
 	if err != nil {
-		return fmt.Errorf("cannot record migration %s: %w", m.name, verdict(err))
+		return fmt.Errorf("cannot record migration %s: %w", m.name, openVerdict(err))
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (m migration) apply(ctx context.Context, conn clickhouse.Conn) error {
 func appliedMigrations(ctx context.Context, conn clickhouse.Conn) (map[uint32]string, error) {
 	rows, err := conn.Query(ctx, "SELECT version, checksum FROM schema_migrations ORDER BY applied_at")
 	if err != nil {
-		return nil, fmt.Errorf("cannot read table schema_migrations: %w", verdict(err))
+		return nil, fmt.Errorf("cannot read table schema_migrations: %w", openVerdict(err))
 	}
 	defer func() { _ = rows.Close() }()
 	applied := map[uint32]string{}

@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"github.com/ClickHouse/ch-go"
-
-	"github.com/metricstream/metricstream/store"
 )
 
 // pool keeps connections of ch-go for the hot paths. A connection that was idle may have died with its server;
@@ -117,31 +115,4 @@ func (p *pool) close() {
 	for _, c := range idle {
 		p.discard(c)
 	}
-}
-
-// verdict gives an error of the client or the server its kind. All that is not plainly a fault of the statement
-// or its data may go away by itself or by an operator's hand, and is left as unavailable.
-func verdict(err error) error {
-	if e, ok := ch.AsException(err); ok && invalidCode(int(e.Code)) {
-		return store.Invalidf("%w", err)
-	}
-	return err
-}
-
-func invalidCode(code int) bool {
-	switch code {
-	case 6, // CANNOT_PARSE_TEXT
-		26,  // CANNOT_PARSE_QUOTED_STRING
-		27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
-		36,  // BAD_ARGUMENTS
-		43,  // ILLEGAL_TYPE_OF_ARGUMENT
-		53,  // TYPE_MISMATCH
-		62,  // SYNTAX_ERROR
-		70,  // CANNOT_CONVERT_TYPE
-		72,  // CANNOT_PARSE_NUMBER
-		117, // INCORRECT_DATA
-		427: // CANNOT_COMPILE_REGEXP
-		return true
-	}
-	return false
 }

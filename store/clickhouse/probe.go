@@ -51,7 +51,7 @@ var required = []struct{ table, column, name string }{
 func probe(ctx context.Context, conn clickhouse.Conn) (Server, error) {
 	var s Server
 	if err := conn.QueryRow(ctx, "SELECT version()").Scan(&s.Version); err != nil {
-		return s, fmt.Errorf("cannot ask ClickHouse for its version: %w", err)
+		return s, fmt.Errorf("cannot ask ClickHouse for its version: %w", openVerdict(err))
 	}
 	if _, err := fmt.Sscanf(s.Version, "%d.%d", &s.Major, &s.Minor); err != nil {
 		return s, store.Invalidf("cannot read the version of ClickHouse from %q: %w", s.Version, err)
@@ -76,7 +76,7 @@ func missingParts(ctx context.Context, conn clickhouse.Conn) ([]string, error) {
 		q := fmt.Sprintf("SELECT count() FROM system.%s WHERE %s = {name:String}", r.table, r.column)
 		named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"name": r.name}))
 		if err := conn.QueryRow(named, q).Scan(&n); err != nil {
-			return nil, fmt.Errorf("cannot read system.%s of ClickHouse: %w", r.table, err)
+			return nil, fmt.Errorf("cannot read system.%s of ClickHouse: %w", r.table, openVerdict(err))
 		}
 		if n == 0 {
 			missing = append(missing, r.table+" "+r.name)

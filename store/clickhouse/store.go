@@ -101,7 +101,7 @@ func prepare(ctx context.Context, o *clickhouse.Options, logger *slog.Logger) (S
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"db": o.Auth.Database}))
 	if err := retryRace(ctx, func() error { return conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS {db:Identifier}") }); err != nil {
-		return Server{}, fmt.Errorf("cannot create database %q: %w", o.Auth.Database, verdict(err))
+		return Server{}, fmt.Errorf("cannot create database %q: %w", o.Auth.Database, openVerdict(err))
 	}
 	return server, nil
 }

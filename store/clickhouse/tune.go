@@ -20,7 +20,7 @@ func tune(ctx context.Context, conn clickhouse.Conn) error {
 		var known uint64
 		named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"name": t.setting}))
 		if err := conn.QueryRow(named, "SELECT count() FROM system.merge_tree_settings WHERE name = {name:String}").Scan(&known); err != nil {
-			return fmt.Errorf("cannot read system.merge_tree_settings of ClickHouse: %w", verdict(err))
+			return fmt.Errorf("cannot read system.merge_tree_settings of ClickHouse: %w", openVerdict(err))
 		}
 		if known == 0 {
 			continue
@@ -32,7 +32,7 @@ func tune(ctx context.Context, conn clickhouse.Conn) error {
 		for _, table := range tables {
 			statement := fmt.Sprintf("ALTER TABLE %s MODIFY SETTING %s = '%s'", table, t.setting, t.value)
 			if err := retryRace(ctx, func() error { return conn.Exec(ctx, statement) }); err != nil {
-				return fmt.Errorf("cannot change %s of table %s: %w", t.setting, table, verdict(err))
+				return fmt.Errorf("cannot change %s of table %s: %w", t.setting, table, openVerdict(err))
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func tune(ctx context.Context, conn clickhouse.Conn) error {
 func tablesWithout(ctx context.Context, conn clickhouse.Conn, setting string) ([]string, error) {
 	rows, err := conn.Query(ctx, "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'")
 	if err != nil {
-		return nil, fmt.Errorf("cannot read system.tables of ClickHouse: %w", verdict(err))
+		return nil, fmt.Errorf("cannot read system.tables of ClickHouse: %w", openVerdict(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var out []string
