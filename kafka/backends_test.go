@@ -72,7 +72,9 @@ func overBrokers(address string, stop func(), start func()) func(t *testing.T) *
 func TestApacheKafka(t *testing.T) {
 	t.Parallel()
 	k := testenv.StartKafka(t)
-	testLog(t, overBrokers(k.Address, k.Kill, k.Restart))
+	open := overBrokers(k.Address, k.Kill, k.Restart)
+	testLog(t, open)
+	t.Run("a consumer outlives a broker that is away", func(t *testing.T) { testBrokerAway(t, open(t)) })
 }
 
 func TestFakeKafka(t *testing.T) {
@@ -91,7 +93,32 @@ func TestFakeKafka(t *testing.T) {
 	}
 	start()
 	t.Cleanup(func() { cluster.Close() })
-	testLog(t, overBrokers(address, func() { cluster.Close() }, start))
+	open := overBrokers(address, func() { cluster.Close() }, start)
+	testLog(t, open)
+	t.Run("a consumer outlives a broker that is away", func(t *testing.T) { testBrokerAway(t, open(t)) })
+}
+
+// testBrokerAway takes the broker away from a consumer and a producer that go on as they are.
+func testBrokerAway(t *testing.T, b *backend) {
+	p := b.producer()
+	want := b.write(t, p, 1, 5)
+	w := newTables()
+	c := b.consume(t, w, w)
+	eventually(t, "the first samples arrive", func() bool { return w.missing(want) == 0 })
+	b.restart()
+	request := batchOf(100, 100)
+	eventually(t, "the producer writes again", func() bool { return p.Write(t.Context(), request) == nil })
+	want = append(want, keysOf(request)...)
+	eventually(t, "the later samples arrive", func() bool { return w.missing(want) == 0 })
+	eventually(t, "they are committed", func() bool { return claims(c) == b.log.Partitions && lagOf(c) == 0 })
+	c.stop()
+	again := newTables()
+	b.consume(t, again, nil)
+	more := b.write(t, p, 200, 1)
+	eventually(t, "new samples arrive", func() bool { return again.missing(more) == 0 })
+	if n := len(want) - again.missing(want); n > 0 {
+		t.Errorf("%d samples that were committed came again", n)
+	}
 }
 
 func TestTopicSetUp(t *testing.T) {
