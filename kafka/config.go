@@ -31,7 +31,7 @@ type Config struct {
 	// AnnounceInterval is how long a label set that was sent is not sent again.
 	AnnounceInterval time.Duration `yaml:"announce_interval"`
 
-	// MaxAnnouncedSeries bounds the memory of which label sets were sent, some 50 bytes each.
+	// MaxAnnouncedSeries bounds the memory of which label sets were sent, some 60 bytes each.
 	MaxAnnouncedSeries int `yaml:"max_announced_series"`
 
 	// FlushAge and FlushRows say when a consumer writes what it collected: when the oldest row is this
