@@ -81,9 +81,10 @@ func chOptions(o *clickhouse.Options) ch.Options {
 		TLS:              o.TLS,
 		DialTimeout:      o.DialTimeout,
 		HandshakeTimeout: o.DialTimeout,
-		// A packet that does not come within this time only makes the client look whether its context is
-		// done; it is how soon a cancelled context ends a silent statement.
-		ReadTimeout: 200 * time.Millisecond,
+		// A packet that does not come within this time makes the client look whether its context is done, and
+		// go on waiting if it is not; only a greeting that takes so long is an error. A server that works on
+		// a statement sends progress ten times a second, so a cancelled statement ends sooner than this.
+		ReadTimeout: 5 * time.Second,
 	}
 	if o.Compression != nil {
 		switch o.Compression.Method {
