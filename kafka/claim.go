@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/kafka/record"
 )
 
@@ -156,6 +157,7 @@ func (h *handler) drain(cl *claim) {
 		cancel()
 	})
 	defer stop()
+	failpoint.Hit("consumer/revoked")
 	if !h.consumer.collector.drain(ctx, cl) {
 		h.consumer.logger.Warn("partition released before its last rows were written; they will be read again", "partition", cl.partition)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
 )
@@ -38,6 +39,7 @@ func (c *Consumer) flushLoop(ctx context.Context) {
 func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	begin := time.Now()
 	p.rows.Progress = c.progressOf(p)
+	failpoint.Hit("consumer/before-insert")
 	err := c.write(ctx, &p.rows)
 	if store.KindOf(err) == store.KindInvalid {
 		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "error", err)
@@ -52,6 +54,7 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	c.metrics.rows.Add(float64(rows(&p.rows)))
 	c.metrics.flushRows.Observe(float64(rows(&p.rows)))
 	c.metrics.flushSeconds.Observe(time.Since(begin).Seconds())
+	failpoint.Hit("consumer/before-commit")
 	c.commit(p)
 	return nil
 }

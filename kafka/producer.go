@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
 )
@@ -129,6 +130,7 @@ func (p *Producer) send(s *scratch, now time.Time) error {
 		return nil
 	}
 	begin := time.Now()
+	failpoint.Do("producer/partial", func() { _ = p.log.SendMessages(s.messages[:(len(s.messages)+1)/2]) })
 	err := p.log.SendMessages(s.messages)
 	p.metrics.seconds.Observe(time.Since(begin).Seconds())
 	if err != nil {

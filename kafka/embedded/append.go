@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/metricstream/metricstream/internal/failpoint"
 )
 
 // maxGroupBytes bounds what one group commit writes, one request excepted.
@@ -139,6 +141,7 @@ func (l *Log) commit(group []*request) error {
 		l.metrics.refused.Inc()
 		return err
 	}
+	failpoint.Hit("log/synced")
 	l.publish(group, places, len(buf), begin)
 	l.metrics.groupBytes.Observe(float64(len(buf)))
 	l.metrics.syncTime.Observe(time.Since(begin).Seconds())
@@ -183,8 +186,10 @@ func (l *Log) mend() error {
 // write appends to the last segment and syncs it. On an error the segment ends where it did before.
 func (l *Log) write(buf []byte) error {
 	active := l.segments[len(l.segments)-1]
+	failpoint.Do("log/torn", func() { _, _ = active.file.WriteAt(buf[:len(buf)/2], active.size) })
 	_, err := active.file.WriteAt(buf, active.size)
 	if err == nil {
+		failpoint.Hit("log/written")
 		err = active.file.sync()
 	}
 	if err != nil {

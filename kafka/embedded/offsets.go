@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/metricstream/metricstream/internal/failpoint"
 )
 
 // offsets are the committed offsets of all groups. They are a small log of their own: each entry is a length
@@ -93,6 +95,7 @@ func (o *offsets) compact() error {
 		err = f.Sync()
 	}
 	if err == nil {
+		failpoint.Hit("offsets/before-rename")
 		err = os.Rename(path+".new", path)
 	}
 	if err == nil {
@@ -116,9 +119,11 @@ func (o *offsets) commit(group string, partitions map[int32]int64) error {
 	for p, offset := range partitions {
 		buf = appendOffset(buf, group, p, offset)
 	}
+	failpoint.Do("offsets/torn", func() { _, _ = o.file.WriteAt(buf[:len(buf)/2], o.size) })
 	if _, err := o.file.WriteAt(buf, o.size); err != nil {
 		return fmt.Errorf("cannot write committed offsets: %w", err)
 	}
+	failpoint.Hit("offsets/written")
 	if err := o.file.sync(); err != nil {
 		return fmt.Errorf("cannot write committed offsets: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/metricstream/metricstream/internal/failpoint"
 )
 
 // A segment file begins with a header: "MSLOG" and the version in 8 bytes, then the length and the crc32c of
@@ -49,11 +51,13 @@ func createSegment(dir string, seq uint64, topic string, next []int64) (*segment
 	if err != nil {
 		return nil, fmt.Errorf("cannot create log segment: %w", err)
 	}
+	failpoint.Hit("log/segment-created")
 	header := segmentHeader(topic, next)
 	if _, err = f.WriteAt(header, 0); err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
+		failpoint.Hit("log/segment-synced")
 		err = syncDir(dir)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/store"
 )
 
@@ -20,6 +21,7 @@ func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	if err := s.writeSeries(ctx, b); err != nil {
 		return err
 	}
+	failpoint.Hit("clickhouse/after-series")
 	group, inner := errgroup.WithContext(ctx)
 	for _, table := range []func(context.Context, *store.Batch) error{
 		s.writeSamples, s.writeStarts, s.writeHistograms, s.writeExemplars, s.writeMetadata,
@@ -29,6 +31,7 @@ func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	failpoint.Hit("clickhouse/before-progress")
 	return s.writeProgress(ctx, b)
 }
 
@@ -86,13 +89,15 @@ func (s *Store) writeSamples(ctx context.Context, b *store.Batch) error {
 
 // insertSamples inserts rows i to j, which are of one day.
 func (s *Store) insertSamples(ctx context.Context, rows *store.Samples, i, j int) error {
-	return s.insert(ctx, "samples", proto.Input{
+	err := s.insert(ctx, "samples", proto.Input{
 		{Name: "metric", Data: proto.ColUInt32(rows.Metrics[i:j])},
 		{Name: "id", Data: proto.ColUInt64(rows.IDs[i:j])},
 		{Name: "ts", Data: proto.ColInt64(rows.TimesMs[i:j])},
 		{Name: "exp", Data: proto.ColInt8(rows.Exps[i:j])},
 		{Name: "mant", Data: proto.ColInt64(rows.Mants[i:j])},
 	})
+	failpoint.Hit("clickhouse/after-day")
+	return err
 }
 
 // clampDay keeps days in the range of the table's type, which reaches 5.8 million years to both sides. Times
