@@ -52,6 +52,7 @@ func New(c Config, metrics http.Handler, logger *slog.Logger) *Server {
 	s.always.HandleFunc("/debug/pprof/", pprof.Index)
 	s.always.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	s.always.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s.always.HandleFunc("GET /{$}", landing)
 	s.always.HandleFunc("/", s.rest)
 	return s
 }
@@ -129,6 +130,18 @@ func (s *Server) rest(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", "5")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	fmt.Fprint(w, `{"status":"error","errorType":"unavailable","error":"starting or stopping; GET /-/ready tells when requests are served"}`)
+}
+
+// landing is for a person who opens the address in a browser.
+func landing(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprint(w, `MetricStream: a Prometheus-compatible remote-write backend.
+
+POST /api/v1/write           remote write 1.0 and 2.0
+GET  /api/v1/query?query=up  the Prometheus HTTP API; in Grafana, a Prometheus data source with this address
+GET  /api/v1/status/config   the configuration in force
+GET  /metrics                metrics of this process
+GET  /-/ready                whether writes and queries work
+`)
 }
 
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {

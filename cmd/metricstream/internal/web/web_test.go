@@ -58,6 +58,8 @@ func TestBeforeOpen(t *testing.T) {
 	expect(t, url+"/-/healthy", 200, "healthy")
 	expect(t, url+"/-/ready", 503, "starting")
 	expect(t, url+"/metrics", 200, "metrics")
+	expect(t, url+"/", 200, "/api/v1/write")
+	expect(t, url+"/debug/pprof/", 200, "goroutine")
 	expect(t, url+"/api/v1/query", 503, `"errorType":"unavailable"`)
 }
 
