@@ -32,6 +32,10 @@ type Config struct {
 	// MaxFuture is how far ahead of this machine's clock a sample may be.
 	MaxFuture time.Duration `yaml:"max_future"`
 
+	// MaxAge is how old a sample may be; 0 is any age since 1970. It is as long as raw samples are kept: an older
+	// one would be dropped at once.
+	MaxAge time.Duration `yaml:"max_age"`
+
 	// MaxCachedSeries bounds the series whose labels are remembered, each of which takes some 700 bytes, and
 	// CacheIdle is how long one is remembered after its last sample.
 	MaxCachedSeries int           `yaml:"max_cached_series"`
@@ -51,6 +55,7 @@ func DefaultConfig() Config {
 		MaxLabelValueBytes:  4096,
 		MaxHistogramBuckets: 16_384,
 		MaxFuture:           10 * time.Minute,
+		MaxAge:              7 * 24 * time.Hour,
 		MaxCachedSeries:     1_000_000,
 		CacheIdle:           time.Hour,
 	}
@@ -84,6 +89,9 @@ func (c Config) Validate() error {
 	if c.MaxFuture < 0 {
 		return fmt.Errorf("remote_write.max_future is %s: set it to 0 or a positive duration such as 10m", c.MaxFuture)
 	}
+	if c.MaxAge < 0 {
+		return fmt.Errorf("remote_write.max_age is %s: set it to a positive duration such as 168h, or to 0 for any age", c.MaxAge)
+	}
 	if c.CacheIdle < time.Minute {
 		return fmt.Errorf("remote_write.cache_idle is %s: set it to at least 1m", c.CacheIdle)
 	}
@@ -94,6 +102,6 @@ func (c Config) limits() codec.Limits {
 	return codec.Limits{
 		Series: c.MaxSeriesPerRequest, Points: c.MaxPointsPerRequest,
 		Labels: c.MaxLabelsPerSeries, NameBytes: c.MaxLabelNameBytes, ValueBytes: c.MaxLabelValueBytes,
-		Buckets: c.MaxHistogramBuckets, FutureMs: c.MaxFuture.Milliseconds(),
+		Buckets: c.MaxHistogramBuckets, FutureMs: c.MaxFuture.Milliseconds(), AgeMs: c.MaxAge.Milliseconds(),
 	}
 }

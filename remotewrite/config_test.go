@@ -27,6 +27,7 @@ func TestConfigRefusals(t *testing.T) {
 		"max_histogram_buckets: 0":         "remote_write.max_histogram_buckets",
 		"max_cached_series: 0":             "remote_write.max_cached_series",
 		"max_future: -1s":                  "remote_write.max_future",
+		"max_age: -1s":                     "remote_write.max_age",
 		"cache_idle: 1s":                   "remote_write.cache_idle",
 	} {
 		c := DefaultConfig()

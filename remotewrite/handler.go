@@ -15,6 +15,7 @@ import (
 	"github.com/golang/snappy"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/remotewrite/codec"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
@@ -33,14 +34,15 @@ type Options struct {
 
 // Handler answers POST requests of remote write. It starts no goroutines.
 type Handler struct {
-	config  Config
-	writer  store.Writer
-	log     *slog.Logger
-	now     func() time.Time
-	decoder *codec.Decoder
-	metrics *metrics
-	slots   chan struct{}
-	scratch sync.Pool
+	config     Config
+	writer     store.Writer
+	log        *slog.Logger
+	now        func() time.Time
+	decoder    *codec.Decoder
+	metrics    *metrics
+	rejections rejections
+	slots      chan struct{}
+	scratch    sync.Pool
 }
 
 // scratch is the memory of a request: what came, what it decodes to, what it means.
@@ -61,6 +63,7 @@ func New(c Config, o Options) *Handler {
 		metrics: newMetrics(o.Registerer, cache),
 		slots:   make(chan struct{}, c.MaxInFlight),
 	}
+	h.rejections.tenants = make(map[string]*ring)
 	if h.now == nil {
 		h.now = time.Now
 	}
@@ -112,6 +115,9 @@ func (h *Handler) handle(w http.ResponseWriter, r *http.Request) answer {
 	defer h.release(s)
 	if a := h.readBody(s, w, r); a.status != 0 {
 		a.version = version
+		if r.Context().Err() == nil {
+			h.rejectWhole(id, a.text)
+		}
 		return a
 	}
 	return h.write(s, r, version, id)
@@ -162,6 +168,7 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 		if errors.Is(err, codec.ErrTooMuch) {
 			h.metrics.limited.WithLabelValues(limitContents).Inc()
 		}
+		h.rejectWhole(id, err.Error())
 		return answer{version: version, status: statusOf(err), text: err.Error()}
 	}
 	if !req.Batch.Empty() {
@@ -169,12 +176,13 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 			return h.writeFailed(r, version, id, err)
 		}
 	}
+	failpoint.Hit("receiver/produced")
 	req.Commit()
 	h.metrics.written(req.Accepted)
 	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted}
 	if req.Rejected.Total() > 0 {
-		h.metrics.refused(&req.Rejected)
 		a.status, a.text = http.StatusBadRequest, req.Rejected.String()
+		h.reject(id, &req.Rejected)
 		h.log.Debug("refused part of a remote write request", "tenant", id, "why", a.text)
 	}
 	return a
@@ -182,8 +190,28 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 
 func (h *Handler) writeFailed(r *http.Request, version codec.Version, id string, err error) answer {
 	status := statusOf(err)
+	if status == http.StatusBadRequest {
+		h.rejectWhole(id, err.Error())
+	}
 	if r.Context().Err() == nil {
 		h.log.Warn("cannot write a remote write request", "tenant", id, "status", status, "err", err)
 	}
 	return answer{version: version, status: status, text: err.Error()}
+}
+
+// reject counts and remembers what of a request was refused.
+func (h *Handler) reject(id string, refused *codec.Rejected) {
+	h.metrics.rejected.add(id, refused)
+	now := h.now()
+	var list []Rejection
+	for _, c := range refused.Cases() {
+		list = append(list, Rejection{Time: now.UTC(), Reason: c.Reason.String(), Series: c.Series, Detail: c.Detail})
+	}
+	h.rejections.add(id, now, list)
+}
+
+// rejectWhole remembers a request that was refused whole, for a reason that makes the sender drop it.
+func (h *Handler) rejectWhole(id, why string) {
+	now := h.now()
+	h.rejections.add(id, now, []Rejection{{Time: now.UTC(), Reason: "whole_request", Detail: why}})
 }

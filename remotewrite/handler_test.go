@@ -279,7 +279,7 @@ func TestMetrics(t *testing.T) {
 		"histograms":   {testutil.ToFloat64(h.metrics.received.WithLabelValues("histograms")), 1},
 		"exemplars":    {testutil.ToFloat64(h.metrics.received.WithLabelValues("exemplars")), 1},
 		"metadata":     {testutil.ToFloat64(h.metrics.received.WithLabelValues("metadata")), 1},
-		"rejected":     {testutil.ToFloat64(h.metrics.rejected[codec.NoMetricName]), 1},
+		"rejected":     {testutil.ToFloat64(h.metrics.rejected.total.WithLabelValues(store.DefaultTenant, codec.NoMetricName.String())), 1},
 		"in flight":    {testutil.ToFloat64(h.metrics.inFlight), 0},
 	} {
 		if tc.got != tc.want {
@@ -314,7 +314,7 @@ metricstream_remote_write_series_cache_misses_total 1
 
 // TestLargeScratchIsNotKept answers a request whose memory is too large for the pool, then a small one.
 func TestLargeScratchIsNotKept(t *testing.T) {
-	h := newHandler(t, &recorder{}, nil)
+	h := newHandler(t, &recorder{}, func(c *Config) { c.MaxAge = 0 })
 	large := seriesV1(nowMs, 1, "__name__", "up")
 	large.Samples = make([]prompb.Sample, 400_000)
 	for _, body := range [][]byte{requestV1(t, large), requestV1(t, seriesV1(nowMs, 1, "__name__", "up"))} {

@@ -1,15 +1,18 @@
 package remotewrite
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/metricstream/metricstream/remotewrite/codec"
+	"github.com/metricstream/metricstream/store"
 )
 
 type metrics struct {
 	requests *prometheus.CounterVec
 	received *prometheus.CounterVec
-	rejected []prometheus.Counter // by codec.Reason
+	rejected rejectedByTenant
 	limited  *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	seconds  *prometheus.HistogramVec
@@ -47,14 +50,8 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"protocol"}),
 	}
-	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "metricstream_remote_write_rejected_total",
-		Help: "Samples, histograms, exemplars and metadata that were refused, by reason.",
-	}, []string{"reason"})
-	for _, why := range codec.Reasons() {
-		m.rejected = append(m.rejected, rejected.WithLabelValues(why.String()))
-	}
-	reg.MustRegister(m.requests, m.received, m.limited, m.inFlight, m.seconds, rejected)
+	m.rejected = newRejectedByTenant()
+	reg.MustRegister(m.requests, m.received, m.limited, m.inFlight, m.seconds, m.rejected.total)
 	m.registerCache(reg, cache)
 	return m
 }
@@ -85,10 +82,49 @@ func (m *metrics) written(n codec.Counts) {
 	}
 }
 
-func (m *metrics) refused(r *codec.Rejected) {
-	for why, c := range m.rejected {
-		if n := r.Count(codec.Reason(why)); n > 0 {
-			c.Add(float64(n))
-		}
+// maxTenantLabels bounds the tenants that have counters of their own; those that come later share otherTenants,
+// which is no tenant's name.
+const (
+	maxTenantLabels = 256
+	otherTenants    = "<other>"
+)
+
+// rejectedByTenant counts what was refused. A tenant has counters from its first refusal on, the default tenant
+// from the start.
+type rejectedByTenant struct {
+	total *prometheus.CounterVec
+
+	mu      *sync.Mutex
+	tenants map[string]struct{}
+}
+
+func newRejectedByTenant() rejectedByTenant {
+	r := rejectedByTenant{mu: new(sync.Mutex), tenants: make(map[string]struct{})}
+	r.total = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "metricstream_remote_write_rejected_total",
+		Help: "Samples, histograms, exemplars and metadata that were refused, by tenant and reason. Beyond 256 tenants they are counted together as <other>.",
+	}, []string{"tenant", "reason"})
+	r.add(store.DefaultTenant, new(codec.Rejected))
+	return r
+}
+
+func (r *rejectedByTenant) add(id string, refused *codec.Rejected) {
+	label := r.label(id)
+	for _, why := range codec.Reasons() {
+		r.total.WithLabelValues(label, why.String()).Add(float64(refused.Count(why)))
 	}
+}
+
+// label returns the tenant's label value.
+func (r *rejectedByTenant) label(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.tenants[id]; ok {
+		return id
+	}
+	if len(r.tenants) >= maxTenantLabels {
+		return otherTenants
+	}
+	r.tenants[id] = struct{}{}
+	return id
 }

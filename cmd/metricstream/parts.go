@@ -88,6 +88,7 @@ func (n *node) openLog(ctx context.Context) error {
 	}
 	n.parts.log = log
 	n.stack.Push("the log", func(context.Context) error { return log.Close() })
+	n.checks = append(n.checks, web.Check{Name: "the log", Func: log.Ping})
 	return nil
 }
 
@@ -123,6 +124,7 @@ func (n *node) addReceiver(context.Context) error {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
 			n.mux.Handle(prefix+path, handler)
 		}
+		n.mux.HandleFunc("GET "+prefix+"/api/v1/status/rejections", handler.Rejections)
 	}
 	return nil
 }

@@ -60,8 +60,10 @@ type front struct {
 }
 
 func newFront(w store.Writer, r store.Reader) *front {
+	c := remotewrite.DefaultConfig()
+	c.MaxAge = 0 // the tests' samples are of 1970
 	return &front{
-		handler: remotewrite.New(remotewrite.DefaultConfig(), remotewrite.Options{
+		handler: remotewrite.New(c, remotewrite.Options{
 			Writer: w, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		}),
 		visible: func(context.Context) error { return nil },

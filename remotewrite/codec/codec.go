@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Limits bound what one request may hold. All are at least 1.
+// Limits bound what one request may hold. All but AgeMs are at least 1.
 type Limits struct {
 	// Series bounds the TimeSeries messages of a request, Points its samples, histograms, exemplars and
 	// metadata messages together. A request beyond one of them is refused whole.
@@ -26,6 +26,9 @@ type Limits struct {
 
 	// FutureMs is how far ahead of the present a point may be.
 	FutureMs int64
+
+	// AgeMs is how old a point may be; 0 is any age since 1970.
+	AgeMs int64
 }
 
 // Decoder decodes requests. It may be used from several goroutines at once, each with a [Request] of its own.

@@ -13,10 +13,17 @@ import (
 const testNowMs = 1_790_000_000_000
 
 func testLimits() Limits {
-	return Limits{Series: 100_000, Points: 100_000, Labels: 64, NameBytes: 1024, ValueBytes: 4096, Buckets: 10_000, FutureMs: 600_000}
+	return Limits{Series: 100_000, Points: 100_000, Labels: 64, NameBytes: 1024, ValueBytes: 4096, Buckets: 10_000, FutureMs: 600_000, AgeMs: 7 * 86_400_000}
 }
 
 func newDecoder() *Decoder { return NewDecoder(testLimits(), NewCache(10_000, 3600_000)) }
+
+// newDecoderOfAnyAge is for tests whose times are small numbers.
+func newDecoderOfAnyAge() *Decoder {
+	limits := testLimits()
+	limits.AgeMs = 0
+	return NewDecoder(limits, NewCache(10_000, 3600_000))
+}
 
 var versions = []Version{V1, V2}
 

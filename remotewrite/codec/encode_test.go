@@ -109,6 +109,8 @@ func (g *generator) time() int64 {
 	switch {
 	case g.odd(40):
 		return testNowMs + testLimits().FutureMs + int64(g.IntN(3)) - 1
+	case g.odd(40):
+		return testNowMs - testLimits().AgeMs + int64(g.IntN(3)) - 1
 	case g.odd(60):
 		return int64(g.Uint64())
 	default:

@@ -99,8 +99,9 @@ func (r *Request) addExemplar(t *target, e store.Exemplar, wrong string) {
 		wrong = r.checkExemplarLabels()
 	}
 	if wrong != "" {
-		r.Rejected.add(BadExemplar, 1, func() string {
-			return fmt.Sprintf("series %s has an exemplar at %d: %s", showSeries(t.series.labels), e.TimeMs, wrong)
+		r.Rejected.add(BadExemplar, 1, func() (string, string) {
+			series := showSeries(t.series.labels)
+			return series, fmt.Sprintf("series %s has an exemplar at %d: %s", series, e.TimeMs, wrong)
 		})
 		return
 	}

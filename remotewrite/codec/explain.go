@@ -6,6 +6,14 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
+// explainSeries returns the label set in r.labels, and why it is refused.
+func (r *Request) explainSeries(bad refusal) (series, detail string) {
+	if bad.why != BadSymbolRef {
+		series = showLabels(r.labels)
+	}
+	return series, r.explain(bad)
+}
+
 // explain puts the refusal of the label set in r.labels, or in r.refs, into words.
 func (r *Request) explain(bad refusal) string {
 	limits := &r.decoder.limits
@@ -39,8 +47,9 @@ func (r *Request) explainRefs(at int) string {
 	return fmt.Sprintf("a label set refers to the symbols %d and %d, but there are only %d", r.refs[at], r.refs[at+1], len(r.symbols))
 }
 
-func explainCollision(ls labels.Labels) string {
-	return fmt.Sprintf("series %s has the same key as another series; change any of its labels", showSeries(ls))
+func explainCollision(ls labels.Labels) (series, detail string) {
+	series = showSeries(ls)
+	return series, fmt.Sprintf("series %s has the same key as another series; change any of its labels", series)
 }
 
 const (

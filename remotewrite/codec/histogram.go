@@ -25,8 +25,9 @@ func (r *Request) histogram(t *target, msg []byte, v Version, seriesStartMs int6
 	count, err := r.appendHistogram(p)
 	if err != nil {
 		r.blobs = r.blobs[:from]
-		r.Rejected.add(BadHistogram, 1, func() string {
-			return fmt.Sprintf("series %s at %d: %v", showSeries(t.series.labels), p.timeMs, err)
+		r.Rejected.add(BadHistogram, 1, func() (string, string) {
+			series := showSeries(t.series.labels)
+			return series, fmt.Sprintf("series %s at %d: %v", series, p.timeMs, err)
 		})
 		return nil
 	}

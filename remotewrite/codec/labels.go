@@ -39,13 +39,13 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 		bad = r.checkLabels()
 	}
 	if bad.refused {
-		r.refuse(&t, bad.why, func() string { return r.explain(bad) })
+		r.refuse(&t, bad.why, func() (string, string) { return r.explainSeries(bad) })
 		return t, nil
 	}
 	ls := r.buildLabels()
 	t.series = r.decoder.cache.add(h, r.tenant, r.decoder.keyOf(r.tenant, ls), ls, r.nowMs)
 	if t.series == nil {
-		r.refuse(&t, KeyCollision, func() string { return explainCollision(ls) })
+		r.refuse(&t, KeyCollision, func() (string, string) { return explainCollision(ls) })
 	}
 	return t, nil
 }

@@ -166,7 +166,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 	r := decode(t, newDecoder(), V1, requestV1(t, series...))
 	text := r.Rejected.String()
-	if r.Rejected.Total() != 1000 || len(text) > 4096 || strings.Count(text, "\n") != maxDetails {
+	if r.Rejected.Total() != 1000 || len(text) > 4096 || strings.Count(text, "\n") != maxCases {
 		t.Errorf("%d refused, a text of %d bytes: %s", r.Rejected.Total(), len(text), text)
 	}
 }

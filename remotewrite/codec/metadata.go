@@ -66,9 +66,9 @@ func (r *Request) metadataV1(msg []byte) error {
 	}
 	switch {
 	case len(name) == 0:
-		r.Rejected.add(BadMetadata, 1, func() string { return "metadata without a metric name" })
+		r.Rejected.add(BadMetadata, 1, func() (string, string) { return "", "metadata without a metric name" })
 	case len(name) > r.decoder.limits.ValueBytes, !utf8.Valid(name), !validText(help), !validText(unit):
-		r.Rejected.add(BadMetadata, 1, func() string { return explainMetadata(name) })
+		r.Rejected.add(BadMetadata, 1, func() (string, string) { return explainMetadata(name) })
 	default:
 		r.addMetadata(string(name), metadataWord(typ), help, unit)
 	}
@@ -80,8 +80,9 @@ const maxTextBytes = 16 << 10
 
 func validText(b []byte) bool { return len(b) <= maxTextBytes && utf8.Valid(b) }
 
-func explainMetadata(name []byte) string {
-	return fmt.Sprintf("metadata of %s is not UTF-8, or the name is too long, or a text is longer than %d bytes", show(name), maxTextBytes)
+func explainMetadata(name []byte) (series, detail string) {
+	series = show(name)
+	return series, fmt.Sprintf("metadata of %s is not UTF-8, or the name is too long, or a text is longer than %d bytes", series, maxTextBytes)
 }
 
 func (r *Request) addMetadata(name, typ string, help, unit []byte) {
@@ -126,8 +127,9 @@ func (r *Request) addSeriesMetadata(t *target, h *headV2) {
 	}
 	n := uint32(len(r.symbols))
 	if m.helpRef >= n || m.unitRef >= n {
-		r.Rejected.add(BadMetadata, 1, func() string {
-			return fmt.Sprintf("metadata of series %s refers to the symbols %d and %d, but there are only %d", showSeries(t.series.labels), m.helpRef, m.unitRef, n)
+		r.Rejected.add(BadMetadata, 1, func() (string, string) {
+			series := showSeries(t.series.labels)
+			return series, fmt.Sprintf("metadata of series %s refers to the symbols %d and %d, but there are only %d", series, m.helpRef, m.unitRef, n)
 		})
 		return
 	}
@@ -147,7 +149,7 @@ func (r *Request) addSeriesMetadata(t *target, h *headV2) {
 		return
 	}
 	if !validText(help.text) || !validText(unit.text) {
-		r.Rejected.add(BadMetadata, 1, func() string { return explainMetadata([]byte(name)) })
+		r.Rejected.add(BadMetadata, 1, func() (string, string) { return explainMetadata([]byte(name)) })
 		return
 	}
 	if r.metadata == nil {

@@ -134,7 +134,7 @@ func (r *reference) labels(names, values []string, isSeries bool) (labels.Labels
 }
 
 func (r *reference) timely(t int64) bool {
-	if t < 0 || t > testNowMs+r.limits.FutureMs {
+	if t < 0 || t < testNowMs-r.limits.AgeMs || t > testNowMs+r.limits.FutureMs {
 		r.refused = true
 		return false
 	}

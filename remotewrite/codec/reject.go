@@ -21,6 +21,7 @@ const (
 	EmptySeries
 	TooFarInFuture
 	BeforeEpoch
+	TooOld
 	BadHistogram
 	BadExemplar
 	BadMetadata
@@ -30,8 +31,8 @@ const (
 
 var reasonWords = [numReasons]string{
 	"invalid_labels", "missing_metric_name", "duplicate_label_name", "too_many_labels", "label_too_long",
-	"invalid_symbol_ref", "series_key_collision", "empty_series", "too_far_in_future", "before_1970", "invalid_histogram",
-	"invalid_exemplar", "invalid_metadata",
+	"invalid_symbol_ref", "series_key_collision", "empty_series", "too_far_in_future", "before_1970", "too_old",
+	"invalid_histogram", "invalid_exemplar", "invalid_metadata",
 }
 
 // String returns the reason's word.
@@ -47,19 +48,34 @@ func Reasons() []Reason {
 }
 
 const (
-	maxDetails     = 5
+	maxCases       = 5
 	maxDetailBytes = 400
 )
 
 // Rejected is what of a request was refused, and why.
 type Rejected struct {
-	counts  [numReasons]int
-	details []string
+	counts [numReasons]int
+	cases  []Case
+}
+
+// Case is one thing that was refused.
+type Case struct {
+	Reason Reason
+
+	// Series names the series as people write it, shortened where it is long; metadata has the metric's name,
+	// and what belongs to no series nothing.
+	Series string
+
+	// Detail is a sentence that names the series too.
+	Detail string
 }
 
 // Count returns how many things were refused for this reason: points, or 1 for a series without points or a
 // metadata message.
 func (r *Rejected) Count(why Reason) int { return r.counts[why] }
+
+// Cases returns the first few cases, until the request is decoded into again.
+func (r *Rejected) Cases() []Case { return r.cases }
 
 // Total returns how many things were refused.
 func (r *Rejected) Total() int {
@@ -80,31 +96,35 @@ func (r *Rejected) String() string {
 			sep = ", "
 		}
 	}
-	for _, d := range r.details {
-		b.WriteString("\n")
-		b.WriteString(d)
+	for _, c := range r.cases {
+		fmt.Fprintf(&b, "\n%s: %s", c.Reason, c.Detail)
 	}
 	return b.String()
 }
 
 func (r *Rejected) reset() {
 	r.counts = [numReasons]int{}
-	clear(r.details)
-	r.details = r.details[:0]
+	clear(r.cases)
+	r.cases = r.cases[:0]
 }
 
-// wantsDetail reports whether the next case will be described.
-func (r *Rejected) wantsDetail() bool { return len(r.details) < maxDetails }
+// wantsCase reports whether the next case will be described.
+func (r *Rejected) wantsCase() bool { return len(r.cases) < maxCases }
 
-// add counts n refused things. The detail is only made where it will be shown.
-func (r *Rejected) add(why Reason, n int, detail func() string) {
+// add counts n refused things. describe, which returns the series and the detail, is only called where that will
+// be shown.
+func (r *Rejected) add(why Reason, n int, describe func() (series, detail string)) {
 	r.counts[why] += n
-	if !r.wantsDetail() {
+	if !r.wantsCase() {
 		return
 	}
-	d := why.String() + ": " + detail()
-	if len(d) > maxDetailBytes {
-		d = strings.ToValidUTF8(d[:maxDetailBytes], "") + "..."
+	series, detail := describe()
+	r.cases = append(r.cases, Case{why, shorten(series), shorten(detail)})
+}
+
+func shorten(s string) string {
+	if len(s) <= maxDetailBytes {
+		return s
 	}
-	r.details = append(r.details, d)
+	return strings.ToValidUTF8(s[:maxDetailBytes], "") + "..."
 }

@@ -27,7 +27,9 @@ type Request struct {
 	tenant  string
 	seed    uint64
 	nowMs   int64
-	points  int
+	// oldestMs is the first time that is not too old.
+	oldestMs int64
+	points   int
 
 	slots []slot  // beside Batch.Series
 	index []int32 // open-addressed: a series' hash to its slot + 1
@@ -61,6 +63,10 @@ func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	r.Accepted = Counts{}
 	r.Rejected.reset()
 	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
+	r.oldestMs = 0
+	if d.limits.AgeMs > 0 {
+		r.oldestMs = max(0, nowMs-d.limits.AgeMs)
+	}
 	r.seed = d.cache.tenantSeed(tenant, v)
 	if len(r.index) > minIndex && len(r.index) > 16*len(r.slots) {
 		r.index = r.index[:len(r.index)/2] // one large request shall not cost every small one
@@ -103,6 +109,7 @@ type target struct {
 	series *series // nil: the message is refused, for the reason below
 	slot   int     // -1 until a point is accepted
 	why    Reason
+	shown  string // the series and the detail, for Rejected
 	detail string
 	lost   int // points of a refused message
 }
@@ -125,7 +132,7 @@ func (r *Request) slotOf(t *target) (int, bool) {
 			return t.slot, true
 		}
 		if s.key == t.series.key {
-			r.refuse(t, KeyCollision, func() string { return explainCollision(t.series.labels) })
+			r.refuse(t, KeyCollision, func() (string, string) { return explainCollision(t.series.labels) })
 			return 0, false
 		}
 	}
@@ -156,9 +163,9 @@ func (r *Request) growIndex() {
 }
 
 // refuse refuses a TimeSeries message from here on.
-func (r *Request) refuse(t *target, why Reason, detail func() string) {
-	if r.Rejected.wantsDetail() {
-		t.detail = detail()
+func (r *Request) refuse(t *target, why Reason, describe func() (series, detail string)) {
+	if r.Rejected.wantsCase() {
+		t.shown, t.detail = describe()
 	}
 	t.series, t.why = nil, why
 }
@@ -169,7 +176,7 @@ func (r *Request) open(t *target, timeMs int64) int {
 		t.lost++
 		return -1
 	}
-	if timeMs < 0 || timeMs > r.nowMs+r.decoder.limits.FutureMs {
+	if timeMs < r.oldestMs || timeMs > r.nowMs+r.decoder.limits.FutureMs {
 		r.refuseTime(t, timeMs)
 		return -1
 	}
@@ -187,22 +194,37 @@ func (r *Request) open(t *target, timeMs int64) int {
 // refuseTime counts a point whose time cannot be: partitions by time, and buckets that close when time has passed,
 // would suffer from one bad clock.
 func (r *Request) refuseTime(t *target, timeMs int64) {
-	if timeMs < 0 {
-		r.Rejected.add(BeforeEpoch, 1, func() string {
-			return fmt.Sprintf("series %s has a point at %d, which is before 1970", showSeries(t.series.labels), timeMs)
-		})
-		return
+	why := TooFarInFuture
+	switch {
+	case timeMs < 0:
+		why = BeforeEpoch
+	case timeMs < r.oldestMs:
+		why = TooOld
 	}
-	r.Rejected.add(TooFarInFuture, 1, func() string {
-		return fmt.Sprintf("series %s has a point at %d, which is %s ahead of the receiver's clock", showSeries(t.series.labels), timeMs,
-			time.Duration(min(timeMs-r.nowMs, 1<<42))*time.Millisecond)
+	r.Rejected.add(why, 1, func() (string, string) {
+		series := showSeries(t.series.labels)
+		return series, fmt.Sprintf("series %s has a point at %d, which is %s", series, timeMs, r.explainTime(why, timeMs))
 	})
 }
+
+func (r *Request) explainTime(why Reason, timeMs int64) string {
+	switch why {
+	case BeforeEpoch:
+		return "before 1970"
+	case TooOld:
+		return fmt.Sprintf("%s old; points may be %s old", millis(r.nowMs-timeMs), millis(r.decoder.limits.AgeMs))
+	default:
+		return fmt.Sprintf("%s ahead of the receiver's clock", millis(timeMs-r.nowMs))
+	}
+}
+
+// millis is a number of milliseconds for a message.
+func millis(ms int64) time.Duration { return time.Duration(min(ms, 1<<42)) * time.Millisecond }
 
 // close ends a TimeSeries message.
 func (r *Request) close(t *target) {
 	if t.series == nil {
-		r.Rejected.add(t.why, max(1, t.lost), func() string { return t.detail })
+		r.Rejected.add(t.why, max(1, t.lost), func() (string, string) { return t.shown, t.detail })
 	}
 }
 

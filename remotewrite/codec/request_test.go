@@ -71,13 +71,13 @@ func TestDecimalsDoNotJump(t *testing.T) {
 }
 
 func TestClockCap(t *testing.T) {
-	future := testLimits().FutureMs
+	future, age := testLimits().FutureMs, testLimits().AgeMs
 	for _, tc := range []struct {
 		ms int64
 		ok bool
 	}{
 		{testNowMs + future, true}, {testNowMs + future + 1, false}, {math.MaxInt64, false},
-		{0, true}, {-1, false}, {math.MinInt64, false},
+		{testNowMs - age, true}, {testNowMs - age - 1, false}, {0, false}, {-1, false}, {math.MinInt64, false},
 	} {
 		for _, v := range versions {
 			var body []byte
@@ -97,6 +97,37 @@ func TestClockCap(t *testing.T) {
 	}
 }
 
+// TestAnyAgeWithoutALimit accepts what is as old as time.
+func TestAnyAgeWithoutALimit(t *testing.T) {
+	d := newDecoderOfAnyAge()
+	for ms, why := range map[int64]Reason{0: -1, 1: -1, -1: BeforeEpoch, testNowMs + testLimits().FutureMs + 1: TooFarInFuture} {
+		r := decode(t, d, V1, requestV1(t, floatV1(ms, 1, "__name__", "up")))
+		if why < 0 && r.Accepted.Samples != 1 || why >= 0 && r.Rejected.Count(why) != 1 {
+			t.Errorf("%d: accepted %+v, %s", ms, r.Accepted, r.Rejected.String())
+		}
+	}
+}
+
+// TestLateAndOutOfOrder sends the points of a series in no order: all that are young enough are taken.
+func TestLateAndOutOfOrder(t *testing.T) {
+	const day = 86_400_000
+	series := floatV1(testNowMs, 0, "__name__", "up", "job", "x")
+	for i, ms := range []int64{testNowMs - 3*day, testNowMs - 8*day, testNowMs - 7*day, testNowMs - 1, testNowMs - 6*day} {
+		series.Samples = append(series.Samples, prompb.Sample{Timestamp: ms, Value: float64(i + 1)})
+	}
+	r := decode(t, newDecoder(), V1, requestV1(t, series))
+	want := []int64{testNowMs, testNowMs - 3*day, testNowMs - 7*day, testNowMs - 1, testNowMs - 6*day}
+	if diff := cmp.Diff(want, r.Batch.Samples.TimesMs); diff != "" {
+		t.Errorf("want -, got +\n%s", diff)
+	}
+	if s := r.Batch.Series[0]; s.MinMs != testNowMs-7*day || s.MaxMs != testNowMs {
+		t.Errorf("got %+v", s)
+	}
+	if c := r.Rejected.Cases(); len(c) != 1 || c[0].Reason != TooOld || c[0].Series != `"up"{"job"="x"}` || !strings.Contains(c[0].Detail, "192h0m0s old") {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestExemplarRules(t *testing.T) {
 	long := strings.Repeat("ü", 60)
 	tests := map[string]struct {
@@ -113,6 +144,7 @@ func TestExemplarRules(t *testing.T) {
 		"twice":            {[]string{"a", "x", "a", "x"}, testNowMs, BadExemplar, false},
 		"not UTF-8":        {[]string{"a", "\xff"}, testNowMs, BadExemplar, false},
 		"in the future":    {nil, testNowMs + 600_001, TooFarInFuture, false},
+		"too old":          {nil, testNowMs - 8*86_400_000, TooOld, false},
 		"too many to name": {manyLabels(70), testNowMs, BadExemplar, false},
 	}
 	for name, tc := range tests {

@@ -25,7 +25,7 @@ func startsRequest(t *testing.T, points ...[2]int64) []byte {
 }
 
 func TestStartsOnlyWhereTheyChange(t *testing.T) {
-	d := newDecoder()
+	d := newDecoderOfAnyAge()
 	type points = [][2]int64
 	for i, tc := range []struct {
 		points points
@@ -53,7 +53,7 @@ func TestStartsOnlyWhereTheyChange(t *testing.T) {
 // TestStartsOf10 checks that a series that changes to 1.0 has no start from there on, and that a series that was
 // never sent by 2.0 has no rows.
 func TestStartsOf10(t *testing.T) {
-	d := newDecoder()
+	d := newDecoderOfAnyAge()
 	decode(t, d, V2, startsRequest(t, [2]int64{10, 5})).Commit()
 	r := decode(t, d, V1, requestV1(t, floatV1(20, 1, "__name__", "up"), floatV1(20, 1, "__name__", "down")))
 	if diff := cmp.Diff([][2]int64{{20, 0}}, startRows(r)); diff != "" {
@@ -98,7 +98,7 @@ func TestStartPositions(t *testing.T) {
 			req.string(v2RequestSymbols, s)
 		}
 		req.bytes(v2RequestTimeseries, msg)
-		r := decode(t, newDecoder(), V2, req.buf)
+		r := decode(t, newDecoderOfAnyAge(), V2, req.buf)
 		if diff := cmp.Diff(tc.want, startRows(r)); diff != "" || r.Rejected.Total() > 0 {
 			t.Errorf("%s: want -, got +\n%s%s", name, diff, r.Rejected.String())
 		}
@@ -110,7 +110,7 @@ func TestStartPositions(t *testing.T) {
 func TestReadersSeeTheStartsThatWereSent(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		d := newDecoder()
+		d := newDecoderOfAnyAge()
 		sent := map[int64]int64{}
 		rows := map[int64]int64{}
 		timeMs, startMs, lastRow := int64(1000), int64(0), int64(0)
@@ -160,7 +160,7 @@ func startAt(rows map[int64]int64, at int64) int64 {
 
 // TestRememberKeepsTheNewest commits the requests of one series in the wrong order.
 func TestRememberKeepsTheNewest(t *testing.T) {
-	d := newDecoder()
+	d := newDecoderOfAnyAge()
 	decode(t, d, V2, startsRequest(t, [2]int64{10, 5})).Commit()
 	older := decode(t, d, V2, startsRequest(t, [2]int64{20, 15}))
 	newer := decode(t, d, V2, startsRequest(t, [2]int64{30, 25}))

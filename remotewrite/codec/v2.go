@@ -181,8 +181,9 @@ func (r *Request) targetV2(h *headV2) (target, error) {
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
 	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil {
 		ls := t.series.labels
-		r.refuse(&t, EmptySeries, func() string {
-			return fmt.Sprintf("series %s has neither samples nor histograms nor exemplars nor metadata", showSeries(ls))
+		r.refuse(&t, EmptySeries, func() (string, string) {
+			series := showSeries(ls)
+			return series, fmt.Sprintf("series %s has neither samples nor histograms nor exemplars nor metadata", series)
 		})
 	}
 	return t, err

@@ -10,6 +10,10 @@ import (
 // assumedMostPerSecond is the speed that a flat-out run is given room for between its first timestamp and now.
 const assumedMostPerSecond = 8e6
 
+// furthestBack is how far ago a run begins at most unless --start says otherwise: receivers refuse what is older than
+// remote_write.max_age, a week by default, and the run takes a while.
+const furthestBack = 6*24*time.Hour + 12*time.Hour
+
 // timeline says which timestamp a series has in a round of scrapes.
 type timeline struct {
 	baseMs     int64
@@ -42,7 +46,11 @@ func newTimeline(o *WriteOptions, after *WriteReport, now time.Time) (timeline, 
 	case o.Start == "now":
 		t.baseMs = now.UnixMilli()
 	case o.Start == "auto":
-		t.baseMs = now.Add(-span - o.Interval).UnixMilli()
+		back, err := o.autoStart(span)
+		if err != nil {
+			return t, err
+		}
+		t.baseMs = now.Add(-back).UnixMilli()
 	default:
 		ms, err := parseStart(o.Start, now)
 		if err != nil {
@@ -55,6 +63,20 @@ func newTimeline(o *WriteOptions, after *WriteReport, now time.Time) (timeline, 
 			o.Series, speed, o.Duration, span.Round(time.Hour))
 	}
 	return t, nil
+}
+
+// autoStart returns how long ago a run begins that has this span of timestamps. A flat-out run, whose span is a guess
+// from above, gets what receivers accept; it ends early where it reaches the present.
+func (o *WriteOptions) autoStart(span time.Duration) (time.Duration, error) {
+	back := span + o.Interval
+	if back <= furthestBack && span >= 0 {
+		return back, nil
+	}
+	if o.Rate == 0 {
+		return furthestBack, nil
+	}
+	return 0, fmt.Errorf("cannot begin %s ago: receivers refuse samples older than remote_write.max_age, by default 168h; use more --series, a shorter --interval, or name the --start",
+		back.Round(time.Minute))
 }
 
 func parseStart(s string, now time.Time) (int64, error) {

@@ -64,8 +64,17 @@ func TestTimelineStarts(t *testing.T) {
 	}
 	o = DefaultWriteOptions()
 	o.Series, o.Shards = 1, 1
+	if line, err := newTimeline(&o, nil, now); err != nil || line.baseMs != now.Add(-furthestBack).UnixMilli() {
+		t.Errorf("a flat-out run of few series begins at %d (%v), want %s ago", line.baseMs, err, furthestBack)
+	}
+	o.Rate = 1e6
 	if _, err := newTimeline(&o, nil, now); err == nil {
-		t.Error("a run that needs centuries of timestamps is accepted")
+		t.Error("a paced run that needs centuries of timestamps is accepted")
+	}
+	o = DefaultWriteOptions()
+	o.Series = 1_000_000
+	if line, err := newTimeline(&o, nil, now); err != nil || line.baseMs <= now.Add(-furthestBack).UnixMilli() {
+		t.Errorf("a run of many series begins at %d (%v)", line.baseMs, err)
 	}
 	o = DefaultWriteOptions()
 	o.Rate = 1e6
