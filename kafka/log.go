@@ -33,7 +33,21 @@ type Log struct {
 	Partitions int
 
 	group func() (sarama.ConsumerGroup, error)
+	ping  func() error
 	close func() error
+}
+
+// Ping reports whether the log can take records: whether every partition of the topic has a broker that answers.
+// The embedded log always can, until a write shows that its disk cannot.
+func (l *Log) Ping(ctx context.Context) error {
+	answered := make(chan error, 1)
+	go func() { answered <- l.ping() }() // sarama knows no context; its own time limits end it
+	select {
+	case err := <-answered:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("cannot reach the log: %w", ctx.Err())
+	}
 }
 
 // Group returns a new member of the configured consumer group. Close it before the log.
@@ -74,6 +88,7 @@ func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Regi
 		DeadLetter: dead.Producer(),
 		Partitions: log.Partitions(),
 		group:      func() (sarama.ConsumerGroup, error) { return log.ConsumerGroup(cfg.Group), nil },
+		ping:       func() error { return nil },
 		close:      func() error { return errors.Join(dead.Close(), log.Close()) },
 	}, nil
 }
@@ -103,6 +118,7 @@ func OpenBrokers(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, er
 			}
 			return g, nil
 		},
+		ping:  func() error { return client.RefreshMetadata(cfg.Topic) },
 		close: func() error { return errors.Join(producer.Close(), client.Close()) },
 	}, nil
 }
