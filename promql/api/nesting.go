@@ -12,6 +12,10 @@ const (
 	maxQueryBytes = 100_000
 	maxQueryDepth = 500
 
+	// The parser's time grows with the square of the operators in one chain, and nothing ends it: a hundred
+	// kilobytes of 1+1+1 keep it busy for ten seconds, this many for some hundredths of one.
+	maxQueryOperators = 5_000
+
 	// shallowBytes is a length at which the depth need not be looked at: a level takes two bytes.
 	shallowBytes = 2 * maxQueryDepth
 )
@@ -25,6 +29,9 @@ func (a *API) checkQuery(query string) error {
 	if len(query) <= shallowBytes {
 		return nil
 	}
+	if operators(query) > maxQueryOperators {
+		return invalidParam("query", fmt.Errorf("the query has more than %d operators and brackets", maxQueryOperators))
+	}
 	expr, err := a.Parser.ParseExpr(query)
 	if err != nil {
 		return nil
@@ -33,6 +40,22 @@ func (a *API) checkQuery(query string) error {
 		return invalidParam("query", fmt.Errorf("the query is nested more than %d levels deep", maxQueryDepth))
 	}
 	return nil
+}
+
+// operators counts what makes an expression deep, without parsing it.
+func operators(query string) int {
+	n := 0
+	lexer := parser.Lex(query)
+	for {
+		var item parser.Item
+		lexer.NextItem(&item)
+		switch {
+		case item.Typ == parser.EOF || item.Typ == parser.ERROR:
+			return n
+		case item.Typ == parser.LEFT_PAREN || item.Typ.IsOperator():
+			n++
+		}
+	}
 }
 
 // deeper tells whether an expression has more levels than that.
