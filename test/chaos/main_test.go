@@ -1,0 +1,68 @@
+// Package chaos kills the processes of a MetricStream at every moment at which a crash could lose or double a sample,
+// under load, and then asks whether every acknowledged sample is there exactly once. README.md has the last run.
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/metricstream/metricstream/internal/testenv"
+)
+
+// atLeast makes a longer run of it: rounds with other counts follow the first until this much time has passed.
+var atLeast = flag.Duration("for", 0, "go on with further rounds for this long")
+
+// binary is the metricstream under test, built once, with failpoints.
+var binary string
+
+func TestMain(m *testing.M) {
+	// The test binary also hosts the engine that stands for a ClickHouse server; that process builds nothing.
+	if !testenv.IsEngineHost() {
+		flag.Parse()
+		if err := build(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	testenv.Main(m)
+}
+
+func build() error {
+	var err error
+	if binary, err = filepath.Abs("../../bin/metricstream-failpoints"); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-tags", "failpoints", "-o", binary, "../../cmd/metricstream")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build metricstream with failpoints: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// within is how long anything may take on a busy machine.
+const within = 2 * time.Minute
+
+// await polls a condition and returns its last error.
+func await(condition func() error) error {
+	var err error
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if err = condition(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// eventually fails the test where a condition does not come true.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	if err := await(condition); err != nil {
+		t.Fatalf("not within %v: %s: %v", within, what, err)
+	}
+}

@@ -1,0 +1,91 @@
+package chaos
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// dataTables are all tables, with the columns that say what they hold. When metadata was seen is not one of them.
+var dataTables = map[string]string{
+	"samples": "*", "histograms": "*", "exemplars": "*", "series": "*", "postings": "*", "starts": "*",
+	"ingest_progress": "*", "metric_metadata": "* EXCEPT seen",
+}
+
+// database is a ClickHouse that nobody writes to at the time.
+type database struct {
+	t *testing.T
+	clickhouse.Conn
+}
+
+func openDatabase(t *testing.T, dsn string) *database {
+	t.Helper()
+	o, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Auth.Database = "metricstream"
+	conn, err := clickhouse.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &database{t, conn}
+}
+
+// sum is the checksum of a table's rows as they are when merged, and their number.
+type sum struct{ hash, rows uint64 }
+
+func (d *database) sums() map[string]sum {
+	d.t.Helper()
+	out := map[string]sum{}
+	for name, columns := range dataTables {
+		var s sum
+		q := fmt.Sprintf("SELECT groupBitXor(cityHash64(*)), count() FROM (SELECT %s FROM %s FINAL)", columns, name)
+		if err := d.QueryRow(d.t.Context(), q).Scan(&s.hash, &s.rows); err != nil {
+			d.t.Fatalf("cannot compute the checksum of %s: %v", name, err)
+		}
+		if s.rows == 0 && name != "starts" {
+			d.t.Fatalf("table %s is empty", name)
+		}
+		out[name] = s
+	}
+	return out
+}
+
+// keys is the number of different samples: of pairs of series and time.
+func (d *database) keys() int {
+	d.t.Helper()
+	total := uint64(0)
+	for _, name := range []string{"samples", "histograms"} {
+		var n uint64
+		if err := d.QueryRow(d.t.Context(), "SELECT uniqExact(metric, id, ts) FROM "+name).Scan(&n); err != nil {
+			d.t.Fatal(err)
+		}
+		total += n
+	}
+	return int(total)
+}
+
+// forget empties the table that says how far the log was read.
+func (d *database) forget() {
+	d.t.Helper()
+	if err := d.Exec(d.t.Context(), "TRUNCATE TABLE ingest_progress"); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// unchanged fails the test for each table that a replay has changed.
+func unchanged(t *testing.T, after string, was, is map[string]sum) {
+	t.Helper()
+	if maps.Equal(was, is) {
+		return
+	}
+	for name := range was {
+		if was[name] != is[name] {
+			t.Errorf("%s: table %s has changed: %v, was %v", after, name, is[name], was[name])
+		}
+	}
+}
