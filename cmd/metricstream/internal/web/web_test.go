@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -14,21 +15,29 @@ import (
 // start serves on a free port until the test ends.
 func start(t *testing.T) (*Server, string) {
 	t.Helper()
+	s, url, _ := startWith(t, slog.New(slog.DiscardHandler))
+	return s, url
+}
+
+// startWith also returns how to stop before the test ends.
+func startWith(t *testing.T, logger *slog.Logger) (s *Server, url string, stop func()) {
+	t.Helper()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
-	s := New(Config{ListenAddress: "127.0.0.1:0", ReadTimeout: time.Minute}, metrics, slog.New(slog.DiscardHandler))
+	s = New(Config{ListenAddress: "127.0.0.1:0", ReadTimeout: time.Minute}, metrics, logger)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return s, "http://" + s.Addr().String()
+	t.Cleanup(stop)
+	return s, "http://" + s.Addr().String(), stop
 }
 
 func get(t *testing.T, url string) (int, string) {
@@ -103,6 +112,37 @@ func TestDrainWaitsForRequestsUnderWay(t *testing.T) {
 		t.Errorf("the request under way was answered %q", body)
 	}
 	expect(t, url+"/-/ready", 503, "stopping")
+}
+
+// TestPanicsAreLogged guards against a fault that ends a request and is seen by nobody.
+func TestPanicsAreLogged(t *testing.T) {
+	var log strings.Builder
+	h := slog.NewTextHandler(&log, nil) // at the default level
+	s, url, stop := startWith(t, slog.New(h))
+	s.Open(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") }), nil)
+	if _, err := http.Get(url + "/api/v1/query"); err == nil {
+		t.Error("the connection was not cut")
+	}
+	stop()
+	if !strings.Contains(log.String(), "a bug") {
+		t.Errorf("the log has %q", log.String())
+	}
+}
+
+// TestHead asks as load balancers do.
+func TestHead(t *testing.T) {
+	s, url := start(t)
+	s.Open(http.NotFoundHandler(), nil)
+	for _, path := range []string{"/-/healthy", "/-/ready", "/prometheus/-/healthy", "/prometheus/-/ready"} {
+		resp, err := http.Head(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("HEAD %s: %s", path, resp.Status)
+		}
+	}
 }
 
 func TestAddressInUse(t *testing.T) {
