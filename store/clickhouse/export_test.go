@@ -51,3 +51,13 @@ func (s *Store) Sleep(ctx context.Context) error {
 	}
 	return s.query(ctx, "sleep", st, q, func(int) error { return nil })
 }
+
+// InsertSetting is the value that every insert of the hot path sends for a setting, "" where it sends none.
+func InsertSetting(key string) string {
+	for _, s := range insertSettings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
+}

@@ -71,3 +71,29 @@ func TestTablesHaveTheirSettings(t *testing.T) {
 		}
 	}
 }
+
+// The tables of points are sorted by series first: a table that begins with the time makes every query scan all
+// series. Their partitions hold days, which expire whole.
+func TestTablesOfPointsAreSortedBySeries(t *testing.T) {
+	s := open(t)
+	for _, table := range []string{"samples", "starts", "histograms", "exemplars"} {
+		var sorting, primary string
+		if err := s.Scan(context.Background(), "SELECT sorting_key, primary_key FROM system.tables WHERE database = currentDatabase() AND name = '"+table+"'", &sorting, &primary); err != nil {
+			t.Fatalf("table %s: %v", table, err)
+		}
+		if !strings.HasPrefix(sorting, "metric, id, ts, ") || primary != "metric, id, ts" {
+			t.Errorf("table %s is sorted by %s, its index has %s", table, sorting, primary)
+		}
+	}
+}
+
+// An insert that a server may collect with others is answered late, or before it is a part. Since 26.2 that is
+// the default, though not of the embedded engine, so no test sees it happen: every insert has to say no. Nor may
+// a server drop an insert because it remembers one like it.
+func TestInsertsSayWhatTheyRelyOn(t *testing.T) {
+	for _, setting := range []string{"async_insert", "insert_deduplicate"} {
+		if got := clickhouse.InsertSetting(setting); got != "0" {
+			t.Errorf("inserts send %s = %q, want 0", setting, got)
+		}
+	}
+}
