@@ -3,6 +3,8 @@ package kafka
 import (
 	"strings"
 	"testing"
+
+	"github.com/IBM/sarama"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -41,5 +43,18 @@ func TestConfigFromYAML(t *testing.T) {
 	}
 	if len(c.Brokers) != 2 || c.Partitions != 24 || c.FlushAge != 2*time.Second || c.Embedded.RetentionAge != 3*time.Hour || c.Topic != DefaultConfig().Topic {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// TestNoPromiseOfTheClientIsWeak guards the settings on which a 2xx and the offsets rely: all replicas in sync have
+// a record before it counts, offsets move only where the consumer says so, and no offset is the beginning.
+func TestNoPromiseOfTheClientIsWeak(t *testing.T) {
+	for name, c := range map[string]*sarama.Config{"producer": saramaConfig(DefaultConfig()), "consumer": groupConfig(DefaultConfig())} {
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.Producer.RequiredAcks != sarama.WaitForAll || c.Consumer.Offsets.AutoCommit.Enable || c.Consumer.Offsets.Initial != sarama.OffsetOldest {
+			t.Errorf("%s: acks %d, auto-commit %t, initial offset %d", name, c.Producer.RequiredAcks, c.Consumer.Offsets.AutoCommit.Enable, c.Consumer.Offsets.Initial)
+		}
 	}
 }
