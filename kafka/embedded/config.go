@@ -20,6 +20,10 @@ type Config struct {
 	// MaxBytes bounds the size of all segments. Committed segments give way when it is reached; when there
 	// are none, writes are refused until a consumer commits.
 	MaxBytes int64 `yaml:"max_bytes"`
+
+	// SkipCorrupt opens a log that is damaged in the middle, without the records that are damaged. Without it
+	// such a log is refused, and the error names the place.
+	SkipCorrupt bool `yaml:"skip_corrupt"`
 }
 
 // DefaultConfig returns the default configuration.

@@ -75,8 +75,9 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
+	o := opener{dir: l.dir, topic: l.opts.Topic, skip: l.cfg.SkipCorrupt, log: l.logger}
 	for i, seq := range seqs {
-		s, err := openSegment(l.dir, seq, l.opts.Topic, i == len(seqs)-1, l.logger)
+		s, err := o.open(seq, i == len(seqs)-1, l.next)
 		if err != nil {
 			return err
 		}
@@ -88,14 +89,29 @@ func (l *Log) recover() error {
 			return err
 		}
 	}
-	if len(l.segments) == 0 {
+	if l.offsets, err = openOffsets(l.dir); err != nil {
+		return err
+	}
+	if l.next == nil {
 		l.next = make([]int64, l.opts.Partitions)
-		if err := l.roll(); err != nil {
-			return err
+	}
+	if raised := l.raise(); raised || len(l.segments) == 0 {
+		return l.roll()
+	}
+	return nil
+}
+
+// raise moves the next offsets behind what the groups have committed, and tells whether there was any need: an
+// offset that was committed must never be given to another record, also when the segment that had it is gone.
+func (l *Log) raise() bool {
+	raised := false
+	for p := range l.next {
+		if most := l.offsets.most(int32(p)); most > l.next[p] {
+			l.logger.Error("records are missing from the end of the log", "partition", p, "from_offset", l.next[p], "to_offset", most)
+			l.next[p], raised = most, true
 		}
 	}
-	l.offsets, err = openOffsets(l.dir)
-	return err
+	return raised
 }
 
 // follow takes the segment's offsets as the log's.

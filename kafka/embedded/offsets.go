@@ -29,6 +29,18 @@ const compactBytes = 1 << 20
 const offsetsName = "offsets"
 
 func openOffsets(dir string) (*offsets, error) {
+	o, err := readOffsets(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.compact(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// readOffsets reads the file and opens nothing.
+func readOffsets(dir string) (*offsets, error) {
 	o := &offsets{dir: dir, all: make(map[string]map[int32]int64)}
 	buf, err := os.ReadFile(filepath.Join(dir, offsetsName))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -42,9 +54,6 @@ func openOffsets(dir string) (*offsets, error) {
 		}
 		o.load(buf[8:size])
 		buf = buf[size:]
-	}
-	if err := o.compact(); err != nil {
-		return nil, err
 	}
 	return o, nil
 }
@@ -145,6 +154,17 @@ func (o *offsets) committed(group string, partition int32) int64 {
 		return offset
 	}
 	return -1
+}
+
+// most returns the highest offset that any group has committed of the partition.
+func (o *offsets) most(partition int32) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	most := int64(0)
+	for _, partitions := range o.all {
+		most = max(most, partitions[partition])
+	}
+	return most
 }
 
 // least returns the offset before which all the groups have committed the partition, 0 where there is no group.

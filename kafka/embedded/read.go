@@ -6,8 +6,8 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// read returns the first record of the partition at or after the offset; after it where retention or a missing
-// file took it. Where there is none yet it returns a channel that is closed when one arrives.
+// read returns the first record of the partition at or after the offset; after it where retention, damage or a
+// missing file took it. Where there is none yet it returns a channel that is closed when one arrives.
 func (l *Log) read(partition int32, offset int64) (*sarama.ConsumerMessage, <-chan struct{}, error) {
 	l.mu.RLock()
 	f, found, err := l.find(partition, offset)
@@ -26,20 +26,31 @@ func (l *Log) read(partition int32, offset int64) (*sarama.ConsumerMessage, <-ch
 }
 
 func (l *Log) find(partition int32, offset int64) (frame, bool, error) {
-	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].next(partition) > offset })
-	if i == len(l.segments) {
+	s, offset := l.locate(partition, offset)
+	if s == nil {
 		return frame{}, false, nil
 	}
-	s := l.segments[i]
-	f, err := s.read(partition, max(offset, s.first[partition]))
+	f, err := s.read(partition, offset)
 	return f, true, err
 }
 
-// arrival returns a channel that is closed as soon as the partition has a record with the offset.
+// locate returns the segment with the first record at or after the offset, and that record's offset; nil where
+// there is none.
+func (l *Log) locate(partition int32, offset int64) (*segment, int64) {
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].next(partition) > offset })
+	for _, s := range l.segments[i:] {
+		if at, ok := s.from(partition, offset); ok {
+			return s, at
+		}
+	}
+	return nil, 0
+}
+
+// arrival returns a channel that is closed as soon as the partition has a record at or after the offset.
 func (l *Log) arrival(partition int32, offset int64) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.next[partition] > offset || l.closed {
+	if s, _ := l.locate(partition, offset); s != nil || l.closed {
 		c := make(chan struct{})
 		close(c)
 		return c

@@ -34,8 +34,12 @@ type segment struct {
 	// newest is when the last record was written.
 	newest time.Time
 
+	// gaps says that damaged bytes were passed over, so that offsets may be missing.
+	gaps bool
+
 	// first is the offset of each partition's first frame in the segment, or of the next one that would
-	// have been in it. The frame with offset first[p]+i of partition p is at places[p][i].
+	// have been in it. The frame with offset first[p]+i of partition p is at places[p][i], which has no size
+	// where the frame is lost. The first and the last place have one.
 	first  []int64
 	places [][]place
 }
@@ -122,6 +126,26 @@ func parseSegmentHeader(buf []byte) (string, []int64, int, error) {
 // add puts a frame of the partition into the index.
 func (s *segment) add(partition int32, pos, size int) {
 	s.places[partition] = append(s.places[partition], place{uint32(pos), uint32(size)})
+}
+
+// gap leaves out the offsets up to the next frame's.
+func (s *segment) gap(partition int32, offset int64) {
+	if len(s.places[partition]) == 0 {
+		s.first[partition] = offset
+		return
+	}
+	s.places[partition] = append(s.places[partition], make([]place, offset-s.next(partition))...)
+}
+
+// from returns the first offset from this one on that the segment has a frame of.
+func (s *segment) from(partition int32, offset int64) (int64, bool) {
+	offset = max(offset, s.first[partition])
+	for ; offset < s.next(partition); offset++ {
+		if s.places[partition][offset-s.first[partition]].size > 0 {
+			return offset, true
+		}
+	}
+	return 0, false
 }
 
 // next returns the offset after the partition's last frame.
