@@ -1,0 +1,190 @@
+package chaos
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/metricstream/metricstream/internal/testenv"
+)
+
+// receiverPoints and consumerPoints kill a role of a cluster while the others live.
+var (
+	receiverPoints = []point{
+		{"receiver/produced", []int{1, 40}},
+		{"producer/partial", []int{1, 25}},
+	}
+	consumerPoints = []point{
+		{"consumer/before-insert", []int{1, 4}},
+		{"clickhouse/after-series", []int{2}},
+		{"clickhouse/after-day", []int{1, 5}},
+		{"clickhouse/before-progress", []int{3}},
+		{"consumer/before-commit", []int{1, 4}},
+	}
+)
+
+// cluster is a receiver, two consumers and a querier on Apache Kafka and one ClickHouse.
+type cluster struct {
+	kafka             *testenv.Kafka
+	receiver, querier *node
+	consumers         [2]*node
+	tables            *database
+	load              *load
+	total             int // samples of the rounds before
+}
+
+// group is the consumer group of a default configuration.
+const group = "metricstream"
+
+// TestKafka kills roles and the broker.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	var table table
+	defer table.print(t, "Apache Kafka, an external ClickHouse, one receiver, two consumers")
+	begin := time.Now()
+	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
+		c.load = startLoad(t, c.receiver.address, fmt.Sprintf("%s#%d", receiverPoints[0].name, round))
+		kill := func(name string, hits []int, f func(hit int)) {
+			for _, hit := range hits {
+				label := fmt.Sprintf("%s#%d", name, round)
+				c.load.mark(label)
+				f(again(round, hit))
+				table.row(label).kills++
+			}
+		}
+		for _, p := range receiverPoints {
+			kill(p.name, p.hits, func(hit int) {
+				c.receiver.Kill()
+				c.receiver.dieAt(t, p.name, hit)
+				c.receiver.startReady(t)
+			})
+		}
+		for i, p := range consumerPoints {
+			victim := c.consumers[i%2]
+			victim.stop(t)
+			kill(p.name, p.hits, func(hit int) {
+				victim.dieAt(t, p.name, hit)
+				c.evict(t)
+			})
+			victim.startReady(t)
+		}
+		kill("consumer/revoked", []int{1}, func(hit int) { c.killAtRevoke(t) })
+		kill("broker, anywhere", []int{1, 2}, func(int) {
+			c.receiver.awaitLoad(t, c.load)
+			c.kafka.Kill()
+			c.kafka.Restart()
+			c.receiver.awaitLoad(t, c.load)
+		})
+		// This time nobody tells Kafka that the member is gone.
+		kill("consumer, anywhere", []int{1}, func(int) {
+			c.consumers[0].Kill()
+			c.consumers[0].startReady(t)
+		})
+		c.load.finish(t)
+		verify(t, c.querier.url(), c.load, &table)
+		c.replay(t)
+	}
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{kafka: testenv.StartKafka(t)}
+	dsn := testenv.StartEngine(t)
+	flags := []string{"--kafka.brokers=" + c.kafka.Address, "--clickhouse.dsn=" + dsn}
+	c.receiver, c.querier = newNode(t, "receiver", flags...), newNode(t, "querier", flags...)
+	for i := range c.consumers {
+		c.consumers[i] = newNode(t, "consumer", flags...)
+		c.consumers[i].startReady(t)
+	}
+	c.receiver.startReady(t)
+	c.querier.startReady(t)
+	c.tables = openDatabase(t, dsn)
+	return c
+}
+
+// killAtRevoke kills a consumer while it writes the last rows of partitions that another is to have.
+func (c *cluster) killAtRevoke(t *testing.T) {
+	t.Helper()
+	const name = "consumer/revoked"
+	victim, other := c.consumers[0], c.consumers[1]
+	other.stop(t) // so the victim gets all the partitions
+	victim.stop(t)
+	victim.start(t, name)
+	eventually(t, "the victim has all partitions", func() error {
+		const lag = "metricstream_consumer_lag_records"
+		got, err := victim.metrics(lag)
+		if err == nil && len(got[lag]) != partitions {
+			err = fmt.Errorf("it has %d", len(got[lag]))
+		}
+		return err
+	})
+	other.start(t, "")
+	victim.awaitDeath(t, name)
+	c.evict(t)
+	victim.startReady(t)
+}
+
+// evict takes all members out of the group, the living too, as if their sessions had timed out. Otherwise every
+// kill of a consumer would take as long as a session.
+func (c *cluster) evict(t *testing.T) {
+	t.Helper()
+	admin := c.admin(t)
+	defer admin.Close()
+	groups, err := admin.DescribeConsumerGroups([]string{group})
+	if err != nil {
+		t.Fatalf("cannot describe the group: %v", err)
+	}
+	leave := &sarama.LeaveGroupRequest{Version: 3, GroupId: group}
+	for id := range groups[0].Members {
+		leave.Members = append(leave.Members, sarama.MemberIdentity{MemberId: id})
+	}
+	coordinator, err := admin.Coordinator(group)
+	if err != nil {
+		t.Fatalf("cannot find the group's coordinator: %v", err)
+	}
+	if _, err := coordinator.LeaveGroup(leave); err != nil {
+		t.Fatalf("cannot remove the group's members: %v", err)
+	}
+}
+
+func (c *cluster) admin(t *testing.T) sarama.ClusterAdmin {
+	t.Helper()
+	config := sarama.NewConfig()
+	config.Version = sarama.V3_6_0_0
+	admin, err := sarama.NewClusterAdmin([]string{c.kafka.Address}, config)
+	if err != nil {
+		t.Fatalf("cannot administer Kafka: %v", err)
+	}
+	return admin
+}
+
+// replay reads the whole topic again, once with one consumer because the group is gone with its offsets and once
+// because the tables know of no progress, and compares the tables. In the end both consumers run.
+func (c *cluster) replay(t *testing.T) {
+	t.Helper()
+	one, other := c.consumers[0], c.consumers[1]
+	one.stop(t)
+	other.stop(t)
+	c.total += len(c.load.acked) * perRequest
+	was := c.tables.sums()
+	if keys := c.tables.keys(); keys != c.total {
+		t.Errorf("the tables have %d samples, acknowledged were %d", keys, c.total)
+	}
+	t.Logf("%d samples in %d rows", c.total, was["samples"].rows+was["histograms"].rows)
+	c.evict(t)
+	admin := c.admin(t)
+	defer admin.Close()
+	if err := admin.DeleteConsumerGroup(group); err != nil {
+		t.Fatalf("cannot delete the group: %v", err)
+	}
+	one.readAll(t, c.total)
+	unchanged(t, "a replay without committed offsets", was, c.tables.sums())
+	c.tables.forget()
+	one.readAll(t, c.total)
+	unchanged(t, "a replay without progress", was, c.tables.sums())
+	one.startReady(t)
+	other.startReady(t)
+}
