@@ -20,6 +20,7 @@ func TestRegularExpressionsAreThoseOfPrometheus(t *testing.T) {
 		"foo.*", ".*foo", "foo.*bar", "foo|foobar", "(foo|xfoo)(bar)?", "foo-[0-9]+", `foo-\d`, "foo[.]bar", `foo\.bar`, "[^a]", "[^a]*", `\w+`, `\W`, `\pL+`, `\p{Greek}`,
 		"a{3}", "a{2,3}", "a+?", `\Qa|b\E`, `\^a\$`, `\\d`, "a'b", "\x00", `\x00`, "[[:alpha:]]+", `10\.0\..*:9100`, "é", "(é|日本)", ".日?.", "()", "(a)(b)?", "[a-c]|[0-9]", "(?:)", "a||b", `\S*`, `\z`, `(?s).+\n?`,
 		"(?P<x>a)b", "a\nb", "(?U)a+", "foo(|bar)", "(.*)(1|2)", "(a|b|ab)*",
+		"(?<x>a)b", `\x{65e5}.`, `\pN+`, "[[:^digit:]]", "(?i)ß", `a\z`, `\Aa`, `\bfoo\b.*`,
 	}
 	var sets []labels.Labels
 	for i, v := range values {
