@@ -24,10 +24,11 @@ type announced struct {
 	young, old map[store.Key]announcement
 }
 
-// announcement says for which days, and when, a label set was sent.
+// announcement says for which days, when, and as having what a label set was sent.
 type announcement struct {
 	minDay, maxDay int32
 	at             int64 // Unix seconds
+	has            store.Has
 }
 
 func newAnnouncements(partitions, maxSeries int, interval time.Duration) *announcements {
@@ -48,7 +49,7 @@ func (a *announcements) due(partition int, series []store.Series, now time.Time)
 	for i := range series {
 		s := &series[i]
 		known, ok := part.find(s.Key)
-		if !ok || now.Unix()-known.at >= a.lifetime(s.Key) || day(s.MinMs) < known.minDay || day(s.MaxMs) > known.maxDay {
+		if !ok || now.Unix()-known.at >= a.lifetime(s.Key) || day(s.MinMs) < known.minDay || day(s.MaxMs) > known.maxDay || s.Has&^known.has != 0 {
 			due = append(due, *s)
 		}
 	}
@@ -70,9 +71,12 @@ func (a *announcements) sent(partition int, series []store.Series, now time.Time
 	defer part.mu.Unlock()
 	for i := range series {
 		s := &series[i]
-		n := announcement{minDay: day(s.MinMs), maxDay: day(s.MaxMs), at: now.Unix()}
-		if known, ok := part.find(s.Key); ok && n.minDay <= known.maxDay+1 && n.maxDay >= known.minDay-1 {
-			n.minDay, n.maxDay = min(n.minDay, known.minDay), max(n.maxDay, known.maxDay)
+		n := announcement{minDay: day(s.MinMs), maxDay: day(s.MaxMs), at: now.Unix(), has: s.Has}
+		if known, ok := part.find(s.Key); ok {
+			n.has |= known.has
+			if n.minDay <= known.maxDay+1 && n.maxDay >= known.minDay-1 {
+				n.minDay, n.maxDay = min(n.minDay, known.minDay), max(n.maxDay, known.maxDay)
+			}
 		}
 		part.put(s.Key, n)
 	}

@@ -191,6 +191,26 @@ func TestLabelSetsTravelOnceAnHour(t *testing.T) {
 	}
 }
 
+// TestANewKindOfPointIsAnnounced guards that readers learn of a series' first histogram within the hour, and that
+// what they know is not sent again.
+func TestANewKindOfPointIsAnnounced(t *testing.T) {
+	a := newAnnouncements(1, 1000, time.Hour)
+	now := time.Unix(1_700_000_000, 0)
+	for _, step := range []struct {
+		has  store.Has
+		sent bool
+	}{
+		{0, true}, {0, false}, {store.HasHistograms, true}, {0, false}, {store.HasHistograms, false},
+		{store.HasHistograms | store.HasStarts, true}, {store.HasStarts, false},
+	} {
+		due := a.due(0, []store.Series{{Key: store.Key{ID: 1}, Has: step.has}}, now)
+		if sent := len(due) == 1; sent != step.sent {
+			t.Fatalf("a series with %b: sent %v, want %v", step.has, sent, step.sent)
+		}
+		a.sent(0, due, now)
+	}
+}
+
 func TestOnlyAcknowledgedLabelSetsAreRemembered(t *testing.T) {
 	log := &fakeLog{keep: true, fail: map[int32]bool{1: true}}
 	p, _ := newTestProducer(log, 3)

@@ -28,7 +28,21 @@ type Series struct {
 
 	// MinMs and MaxMs are the earliest and the latest point of the series in the batch.
 	MinMs, MaxMs int64
+
+	// Has says which of its points are not plain samples. Readers look for histograms and starts only where a
+	// series was listed with them, so whoever writes the first ones of a series must list it.
+	Has Has
 }
+
+// Has is a set of what a series may have beside plain float samples.
+type Has uint8
+
+const (
+	// HasHistograms is set for a series with native histograms.
+	HasHistograms Has = 1 << iota
+	// HasStarts is set for a series with start timestamps.
+	HasStarts
+)
 
 // Samples are float samples as columns; all have the same length. A value is Decimal{Exps[i], Mants[i]}.
 type Samples struct {

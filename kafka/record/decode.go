@@ -80,11 +80,12 @@ func (d *Decoder) symbol(r *reader) string {
 
 func (d *Decoder) decodeSeries(r *reader, dst *store.Batch) {
 	var lastMs int64
-	for n := r.count(keyBytes + 4); n > 0 && r.err == nil; n-- {
+	for n := r.count(keyBytes + 5); n > 0 && r.err == nil; n-- {
 		s := store.Series{Tenant: d.symbol(r), Key: r.key()}
 		s.MinMs = lastMs + r.varint()
 		s.MaxMs = s.MinMs + r.varint()
 		lastMs = s.MinMs
+		s.Has = store.Has(r.byte())
 		s.Labels = d.labels(r)
 		dst.Series = append(dst.Series, s)
 	}

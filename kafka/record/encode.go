@@ -67,6 +67,7 @@ func (e *Encoder) appendSeries(dst []byte, series []store.Series) []byte {
 		dst = binary.AppendVarint(dst, s.MinMs-lastMs)
 		dst = binary.AppendVarint(dst, s.MaxMs-s.MinMs)
 		lastMs = s.MinMs
+		dst = append(dst, byte(s.Has))
 		dst = e.appendLabels(dst, s.Labels)
 	}
 	return dst

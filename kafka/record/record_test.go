@@ -20,8 +20,8 @@ func everything() *store.Batch {
 	k1, k2 := store.KeyOf("t1", up), store.KeyOf("t2", reqs)
 	b := &store.Batch{
 		Series: []store.Series{
-			{Tenant: "t1", Key: k1, Labels: up, MinMs: 1_700_000_000_000, MaxMs: 1_700_000_015_000},
-			{Tenant: "t2", Key: k2, Labels: reqs, MinMs: -5, MaxMs: -5},
+			{Tenant: "t1", Key: k1, Labels: up, MinMs: 1_700_000_000_000, MaxMs: 1_700_000_015_000, Has: store.HasHistograms},
+			{Tenant: "t2", Key: k2, Labels: reqs, MinMs: -5, MaxMs: -5, Has: store.HasStarts},
 		},
 		Starts:     []store.Start{{Key: k2, TimeMs: 1_700_000_000_000, StartMs: 1_699_999_000_000}},
 		Histograms: []store.Histogram{{Key: k1, TimeMs: 7, Count: 3, Sum: math.Copysign(0, -1), Blob: []byte("blob")}, {Key: k1, TimeMs: 9}},

@@ -43,6 +43,7 @@ func (r *Request) histogram(t *target, msg []byte, v Version, seriesStartMs int6
 	if startMs == 0 {
 		startMs = seriesStartMs
 	}
+	r.Batch.Series[i].Has |= store.HasHistograms
 	r.addStart(i, p.timeMs, startMs)
 	r.Accepted.Histograms++
 	return nil

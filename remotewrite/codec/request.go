@@ -253,6 +253,7 @@ func (r *Request) addFloat(t *target, timeMs int64, v float64, startMs int64) {
 func (r *Request) addStart(slot int, timeMs, startMs int64) {
 	s := &r.slots[slot]
 	if startMs != 0 || s.starts.known {
+		r.Batch.Series[slot].Has |= store.HasStarts
 		r.Batch.Starts = s.starts.next(r.Batch.Starts, s.series.key, timeMs, startMs)
 	}
 }

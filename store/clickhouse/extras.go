@@ -30,21 +30,28 @@ func (p *pendingExtras) wait() (*extras, error) {
 	return p.extras, p.err
 }
 
-// startExtras begins to read; the caller has to wait until done is closed.
-func (s *Store) startExtras(ctx context.Context, p sqlgen.Points, maxSamples int) *pendingExtras {
+// startExtras begins to read what the series have beside samples; the caller has to wait until done is closed.
+func (s *Store) startExtras(ctx context.Context, found []foundSeries, p sqlgen.Points, maxSamples int) *pendingExtras {
 	pending := &pendingExtras{done: make(chan struct{})}
 	go func() {
 		defer close(pending.done)
-		pending.extras, pending.err = s.readExtras(ctx, p, maxSamples)
+		pending.extras, pending.err = s.readExtras(ctx, found, p, maxSamples)
 	}()
 	return pending
 }
 
-func (s *Store) readExtras(ctx context.Context, p sqlgen.Points, maxSamples int) (*extras, error) {
+// readExtras asks for nothing that no series has: most have float samples alone.
+func (s *Store) readExtras(ctx context.Context, found []foundSeries, p sqlgen.Points, maxSamples int) (*extras, error) {
 	e := &extras{histograms: map[store.Key][]store.HistogramPoint{}, starts: map[store.Key][]store.StartPoint{}}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.readHistograms(ctx, p, maxSamples, e) })
-	group.Go(func() error { return s.readStarts(ctx, p, e) })
+	histograms, starts := p, p
+	histograms.Keys, starts.Keys = keysWith(found, store.HasHistograms), keysWith(found, store.HasStarts)
+	if len(histograms.Keys) > 0 {
+		group.Go(func() error { return s.readHistograms(ctx, histograms, maxSamples, e) })
+	}
+	if len(starts.Keys) > 0 {
+		group.Go(func() error { return s.readStarts(ctx, starts, e) })
+	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}

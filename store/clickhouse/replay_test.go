@@ -44,6 +44,7 @@ func mixedBatch(rng *rand.Rand) *store.Batch {
 		at := int64(rng.IntN(4)-2)*dayMs + int64(rng.IntN(1000))
 		one := batchOf("t", at, labels.FromStrings("__name__", fmt.Sprintf("m%d", i%3), "i", fmt.Sprint(i)))
 		k := one.Series[0].Key
+		one.Series[0].Has = store.HasHistograms | store.HasStarts
 		b.Series = append(b.Series, one.Series...)
 		for j := range 50 {
 			d, _ := store.DecimalOf(rng.NormFloat64(), 0)

@@ -84,7 +84,7 @@ func (s *Store) Select(ctx context.Context, sel store.Selection, yield func(*sto
 	}
 	points := sqlgen.Points{Keys: keysOf(found), MinMs: sel.MinMs, MaxMs: sel.MaxMs}
 	ctx, cancel := context.WithCancel(ctx)
-	pending := s.startExtras(ctx, points, sel.MaxSamples)
+	pending := s.startExtras(ctx, found, points, sel.MaxSamples)
 	defer func() {
 		cancel()
 		<-pending.done

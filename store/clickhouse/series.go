@@ -16,12 +16,24 @@ import (
 type foundSeries struct {
 	key    store.Key
 	labels labels.Labels
+	has    store.Has
 }
 
 func keysOf(found []foundSeries) []store.Key {
 	keys := make([]store.Key, len(found))
 	for i := range found {
 		keys[i] = found[i].key
+	}
+	return keys
+}
+
+// keysWith returns the keys of the series that have something beside float samples.
+func keysWith(found []foundSeries, has store.Has) []store.Key {
+	var keys []store.Key
+	for i := range found {
+		if found[i].has&has != 0 {
+			keys = append(keys, found[i].key)
+		}
 	}
 	return keys
 }
@@ -43,12 +55,13 @@ func (s *Store) findSeries(ctx context.Context, sel store.Selection) ([]foundSer
 	var found []foundSeries
 	var metrics proto.ColUInt32
 	var ids proto.ColUInt64
+	var has proto.ColUInt8
 	lc := newLabelsColumn()
-	q := ch.Query{Result: proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "labels", Data: lc}}}
+	q := ch.Query{Result: proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "labels", Data: lc}, {Name: "kinds", Data: &has}}}
 	compactAt := sel.MaxSeries
 	err := s.query(ctx, "series", seriesOf(sel).Select(), q, func(rows int) error {
 		for i := range rows {
-			found = append(found, foundSeries{store.Key{Metric: metrics[i], ID: ids[i]}, lc.row(i)})
+			found = append(found, foundSeries{store.Key{Metric: metrics[i], ID: ids[i]}, lc.row(i), store.Has(has[i])})
 		}
 		if sel.MaxSeries == 0 || len(found) <= compactAt {
 			return nil
@@ -92,6 +105,7 @@ func compactSeries(found []foundSeries) ([]foundSeries, error) {
 				return nil, store.Invalidf("two series have the same key (%d, %d) in ClickHouse and cannot be told apart: %s and %s",
 					found[i].key.Metric, found[i].key.ID, found[n-1].labels, found[i].labels)
 			}
+			found[n-1].has |= found[i].has
 			continue
 		}
 		found[n] = found[i]

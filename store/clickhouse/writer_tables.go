@@ -18,6 +18,7 @@ func (s *Store) writeSeries(ctx context.Context, b *store.Batch) error {
 	for part := range slices.Chunk(b.Series, maxInsertRows/8) {
 		var tenants, names proto.ColStr
 		var first, last proto.ColInt32
+		var has proto.ColUInt8
 		var k keyColumns
 		lc := newLabelsColumn()
 		for i := range part {
@@ -28,11 +29,12 @@ func (s *Store) writeSeries(ctx context.Context, b *store.Batch) error {
 			lc.append(r.Labels)
 			first.Append(clampDay(dayOf(r.MinMs)))
 			last.Append(clampDay(dayOf(r.MaxMs)))
+			has.Append(uint8(r.Has))
 		}
 		err := s.insert(ctx, "series", proto.Input{
 			{Name: "tenant", Data: &tenants}, {Name: "name", Data: &names},
 			{Name: "metric", Data: &k.metrics}, {Name: "id", Data: &k.ids}, {Name: "labels", Data: lc},
-			{Name: "first_day", Data: &first}, {Name: "last_day", Data: &last},
+			{Name: "first_day", Data: &first}, {Name: "last_day", Data: &last}, {Name: "has", Data: &has},
 		})
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ func metric(name string, more ...string) labels.Labels {
 	return labels.FromStrings(append([]string{"__name__", name}, more...)...)
 }
 
-func (b *batch) key(ls labels.Labels, timeMs int64) store.Key {
+func (b *batch) key(ls labels.Labels, timeMs int64, has store.Has) store.Key {
 	k := store.KeyOf(b.tenant, ls)
 	if b.unlisted {
 		return k
@@ -51,11 +51,12 @@ func (b *batch) key(ls labels.Labels, timeMs int64) store.Key {
 	}
 	s := &b.Series[i]
 	s.MinMs, s.MaxMs = min(s.MinMs, timeMs), max(s.MaxMs, timeMs)
+	s.Has |= has
 	return k
 }
 
 func (b *batch) sample(ls labels.Labels, timeMs int64, v float64) *batch {
-	k := b.key(ls, timeMs)
+	k := b.key(ls, timeMs, 0)
 	d, decimals := store.DecimalOf(v, b.decimals[k])
 	b.decimals[k] = decimals
 	b.Samples.Append(k, timeMs, d)
@@ -63,27 +64,27 @@ func (b *batch) sample(ls labels.Labels, timeMs int64, v float64) *batch {
 }
 
 func (b *batch) start(ls labels.Labels, timeMs, startMs int64) *batch {
-	b.Starts = append(b.Starts, store.Start{Key: b.key(ls, timeMs), TimeMs: timeMs, StartMs: startMs})
+	b.Starts = append(b.Starts, store.Start{Key: b.key(ls, timeMs, store.HasStarts), TimeMs: timeMs, StartMs: startMs})
 	return b
 }
 
 func (b *batch) histogram(ls labels.Labels, timeMs int64, h *histogram.Histogram) *batch {
 	b.Histograms = append(b.Histograms, store.Histogram{
-		Key: b.key(ls, timeMs), TimeMs: timeMs, Count: float64(h.Count), Sum: h.Sum, Blob: store.AppendHistogram(nil, h),
+		Key: b.key(ls, timeMs, store.HasHistograms), TimeMs: timeMs, Count: float64(h.Count), Sum: h.Sum, Blob: store.AppendHistogram(nil, h),
 	})
 	return b
 }
 
 func (b *batch) floatHistogram(ls labels.Labels, timeMs int64, h *histogram.FloatHistogram) *batch {
 	b.Histograms = append(b.Histograms, store.Histogram{
-		Key: b.key(ls, timeMs), TimeMs: timeMs, Count: h.Count, Sum: h.Sum, Blob: store.AppendFloatHistogram(nil, h),
+		Key: b.key(ls, timeMs, store.HasHistograms), TimeMs: timeMs, Count: h.Count, Sum: h.Sum, Blob: store.AppendFloatHistogram(nil, h),
 	})
 	return b
 }
 
 func (b *batch) exemplar(ls labels.Labels, timeMs int64, v float64, more ...string) *batch {
 	b.Exemplars = append(b.Exemplars, store.Exemplar{
-		Key: b.key(ls, timeMs), TimeMs: timeMs, Value: v, Labels: labels.FromStrings(more...),
+		Key: b.key(ls, timeMs, 0), TimeMs: timeMs, Value: v, Labels: labels.FromStrings(more...),
 	})
 	return b
 }

@@ -16,6 +16,7 @@ var histogramCases = []testCase{
 	{"a replayed batch changes nothing", histogramsReplay},
 	{"out of order, both ends of the time included", histogramsInOrder},
 	{"floats and histograms of one series", mixedSeries},
+	{"a series that has its first histogram later", becomesHistogram},
 }
 
 func intHistogram(n uint64) *histogram.Histogram {
@@ -159,4 +160,14 @@ func mixedSeries(f *fixture) {
 	f.expect(f.all(), fmt.Sprintf(`{__name__="m"} %d=1 %d=%s %d=2 %d=%s`,
 		baseMs, baseMs+1, formatInt(intHistogram(1)), baseMs+2, baseMs+3, formatFloat(floatHistogram(1))))
 	f.expect(f.between(baseMs+1, baseMs+1), fmt.Sprintf(`{__name__="m"} %d=%s`, baseMs+1, formatInt(intHistogram(1))))
+}
+
+// becomesHistogram lists a series with floats alone, then again with what it has besides, and then no more.
+func becomesHistogram(f *fixture) {
+	f.write(f.batch().sample(metric("m"), baseMs, 1))
+	f.write(f.batch().histogram(metric("m"), baseMs+1, intHistogram(1)))
+	f.write(f.batch().sample(metric("m"), baseMs+2, 2))
+	f.write(f.unlisted().histogram(metric("m"), baseMs+3, intHistogram(2)))
+	f.expect(f.all(), fmt.Sprintf(`{__name__="m"} %d=1 %d=%s %d=2 %d=%s`,
+		baseMs, baseMs+1, formatInt(intHistogram(1)), baseMs+2, baseMs+3, formatInt(intHistogram(2))))
 }

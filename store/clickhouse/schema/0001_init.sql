@@ -81,7 +81,8 @@ SETTINGS non_replicated_deduplication_window = 0,
 
 -- Series. labels has the metric name too, as __name__, and is sorted by name. It is in the sorting key so
 -- that two label sets of one id stay two rows, which readers refuse. Days count from 1970-01-01; a row says that
--- the series has samples in them, give or take one day.
+-- the series has samples in them, give or take one day. has says what the series has beside float samples: 1 is
+-- histograms, 2 is starts.
 CREATE TABLE IF NOT EXISTS series
 (
     tenant      LowCardinality(String),
@@ -90,7 +91,8 @@ CREATE TABLE IF NOT EXISTS series
     id          UInt64 CODEC(ZSTD(1)),
     labels      Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     first_day   SimpleAggregateFunction(min, Int32) CODEC(ZSTD(1)),
-    last_day    SimpleAggregateFunction(max, Int32) CODEC(ZSTD(1))
+    last_day    SimpleAggregateFunction(max, Int32) CODEC(ZSTD(1)),
+    has         SimpleAggregateFunction(groupBitOr, UInt8) CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PRIMARY KEY (tenant, name, metric, id)

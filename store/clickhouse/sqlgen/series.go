@@ -13,11 +13,11 @@ type Series struct {
 	FirstDay, LastDay int32
 }
 
-// Select returns metric, id and labels of the series. A series may come several times.
+// Select returns metric, id, labels and has of the series. A series may come several times.
 func (s Series) Select() Statement {
 	var b builder
 	s.where(&b)
-	return b.statement("SELECT metric, id, labels FROM series $WHERE")
+	return b.statement("SELECT metric, id, labels, toUInt8(has) AS kinds FROM series $WHERE")
 }
 
 // Names returns the label names of the series, sorted.
