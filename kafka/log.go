@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -70,18 +69,9 @@ func Open(ctx context.Context, cfg Config, dir string, logger *slog.Logger, r pr
 
 // OpenEmbedded opens the embedded log in a folder. Dead letters are a log of their own in it.
 func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Registerer) (*Log, error) {
-	log, err := embedded.Open(dir, cfg.Embedded, embedded.Options{
-		Topic: cfg.Topic, Partitions: cfg.Partitions, Logger: logger, Registerer: r,
-	})
+	log, dead, err := openFolders(dir, cfg, logger, r)
 	if err != nil {
 		return nil, err
-	}
-	letters := embedded.Config{SegmentBytes: 16 << 20, RetentionAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30}
-	dead, err := embedded.Open(filepath.Join(dir, "dead-letters"), letters, embedded.Options{
-		Topic: cfg.DeadLetterTopic, Partitions: 1, Unconsumed: true, Logger: logger, Registerer: r,
-	})
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
 	}
 	return &Log{
 		Producer:   log.Producer(),
@@ -91,6 +81,26 @@ func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Regi
 		ping:       func() error { return nil },
 		close:      func() error { return errors.Join(dead.Close(), log.Close()) },
 	}, nil
+}
+
+// openFolders opens the log in a folder, and that of the dead letters.
+func openFolders(dir string, cfg Config, logger *slog.Logger, r prometheus.Registerer) (log, dead *embedded.Log, err error) {
+	log, err = embedded.Open(dir, cfg.Embedded, embedded.Options{
+		Topic: cfg.Topic, Partitions: cfg.Partitions, Logger: logger, Registerer: r,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	letters := embedded.Config{
+		SegmentBytes: 16 << 20, RetentionAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30, SkipCorrupt: cfg.Embedded.SkipCorrupt,
+	}
+	dead, err = embedded.Open(DeadLetterDir(dir), letters, embedded.Options{
+		Topic: cfg.DeadLetterTopic, Partitions: 1, Unconsumed: true, Logger: logger, Registerer: r,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	return log, dead, nil
 }
 
 // OpenBrokers connects to Kafka and creates the topics where they are missing.

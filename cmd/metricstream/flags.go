@@ -19,21 +19,29 @@ type flags struct {
 	clickhouseDSN string
 	logLevel      string
 	logFormat     string
+
+	from int64 // of the commands on dead letters
 }
 
 func bindFlags(cmd *kingpin.CmdClause) *flags {
 	f := &flags{}
 	d := config.Default()
-	cmd.Flag("config.file", "YAML file; flags win over it. /api/v1/status/config shows every key with its value.").StringVar(&f.configFile)
+	bindLogFlags(cmd, f)
 	cmd.Flag("config.check", "Check the file and the flags, and exit.").BoolVar(&f.configCheck)
 	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
-	cmd.Flag("storage.path", fmt.Sprintf("Folder for the data of the embedded parts. Default %s.", d.Storage.Path)).StringVar(&f.storagePath)
-	cmd.Flag("kafka.brokers", "Kafka brokers, host:port,... Without them the log is embedded, in the data folder.").StringVar(&f.kafkaBrokers)
-	cmd.Flag("kafka.topic", fmt.Sprintf("Topic of the log. Default %s.", d.Kafka.Topic)).StringVar(&f.kafkaTopic)
 	cmd.Flag("clickhouse.dsn", "ClickHouse server, clickhouse://user:password@host:9000/database. Without it the engine is embedded, fetched once into METRICSTREAM_CACHE (default: metricstream in the user's cache folder).").StringVar(&f.clickhouseDSN)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
 	return f
+}
+
+// bindLogFlags binds what says where the log is.
+func bindLogFlags(cmd *kingpin.CmdClause, f *flags) {
+	d := config.Default()
+	cmd.Flag("config.file", "YAML file; flags win over it. /api/v1/status/config shows every key with its value.").StringVar(&f.configFile)
+	cmd.Flag("storage.path", fmt.Sprintf("Folder for the data of the embedded parts. Default %s.", d.Storage.Path)).StringVar(&f.storagePath)
+	cmd.Flag("kafka.brokers", "Kafka brokers, host:port,... Without them the log is embedded, in the data folder.").StringVar(&f.kafkaBrokers)
+	cmd.Flag("kafka.topic", fmt.Sprintf("Topic of the log. Default %s.", d.Kafka.Topic)).StringVar(&f.kafkaTopic)
 }
 
 // load reads the file, puts the flags over it and checks the whole.

@@ -35,6 +35,7 @@ func main() {
 		flags := bindFlags(cmd)
 		runs[r.name] = func(ctx context.Context) error { return run(ctx, r, flags) }
 	}
+	commands(app, runs)
 	runBench := bench.Command(app)
 
 	chosen := kingpin.MustParse(app.Parse(os.Args[1:]))

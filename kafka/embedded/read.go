@@ -73,3 +73,12 @@ func (l *Log) bounds(partition int32) (oldest, next int64) {
 	}
 	return next, next
 }
+
+// Read returns the first record of the partition at or after the offset, nil where there is none.
+func (l *Log) Read(partition int32, offset int64) (*sarama.ConsumerMessage, error) {
+	m, _, err := l.read(partition, offset)
+	return m, err
+}
+
+// Bounds returns the partition's oldest offset and the one that the next record will have.
+func (l *Log) Bounds(partition int32) (oldest, next int64) { return l.bounds(partition) }
