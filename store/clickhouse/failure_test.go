@@ -3,6 +3,7 @@ package clickhouse_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/url"
 	"testing"
 	"time"
@@ -88,6 +89,33 @@ func TestAServerThatWasKilled(t *testing.T) {
 	}
 	if got := selectAll(t, s, everything("t", equal("__name__", "m"))); len(got) != 1 || len(got[0].TimesMs) != 2 {
 		t.Errorf("got %v", got)
+	}
+}
+
+// The progress is never ahead of the rows that it speaks of: whichever table refuses its rows, the log will be read
+// again from where it was.
+func TestProgressComesLast(t *testing.T) {
+	s := open(t)
+	ctx := context.Background()
+	b := mixedBatch(rand.New(rand.NewPCG(1, 1)))
+	b.Progress = []store.Progress{{Topic: "x", Partition: 3, NextOffset: 7}}
+	for _, table := range []string{"samples", "starts", "histograms", "exemplars", "metric_metadata", "series"} {
+		if err := s.Exec(ctx, "DETACH TABLE "+table); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Write(ctx, b); err == nil || store.KindOf(err) == store.KindInvalid {
+			t.Errorf("wrote without table %s: %v", table, err)
+		}
+		if at, err := s.Progress(ctx, "x"); err != nil || len(at) != 0 {
+			t.Errorf("without table %s the progress is %v, %v", table, at, err)
+		}
+		if err := s.Exec(ctx, "ATTACH TABLE "+table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, s, b)
+	if at, err := s.Progress(ctx, "x"); err != nil || at[3] != 7 {
+		t.Errorf("progress %v, %v", at, err)
 	}
 }
 
