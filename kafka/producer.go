@@ -64,7 +64,8 @@ func NewProducer(cfg Config, log sarama.SyncProducer, opts ProducerOptions) *Pro
 }
 
 // Write implements [store.Writer]. It does not look at ctx once it sends: the log's own time limits hold. Rows
-// that do not fit into a record are refused with an error of [store.KindLimit], and nothing of the batch is sent.
+// that do not fit into a record are refused with an error of [store.KindInvalid], and nothing of the batch is sent: a
+// sender that tried again would be held up by them for ever.
 func (p *Producer) Write(ctx context.Context, b *store.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -116,7 +117,7 @@ func (p *Producer) encode(s *scratch, partition int32, part *store.Batch) error 
 	s.buf = s.buf[:begin]
 	first, second, ok := halves(part)
 	if !ok {
-		return store.Limitf("cannot put one row of %d bytes into a record of at most %d (kafka.max_record_bytes)", len(value), p.cfg.MaxRecordBytes)
+		return store.Invalidf("cannot put one row of %d bytes into a record of at most %d (kafka.max_record_bytes)", len(value), p.cfg.MaxRecordBytes)
 	}
 	if err := p.encode(s, partition, &first); err != nil {
 		return err

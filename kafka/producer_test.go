@@ -251,9 +251,10 @@ func TestLargeBatchesAreSplit(t *testing.T) {
 	if diff := cmp.Diff(full(), merge(log.take(t)), anyOrder); diff != "" {
 		t.Error(diff)
 	}
+	// A sender must not be told to try again what can never be accepted.
 	long := &store.Batch{Metadata: []store.Metadata{{Tenant: "t", Name: "m", Help: strings.Repeat("x", 1000)}}}
-	if err := p.Write(t.Context(), long); store.KindOf(err) != store.KindLimit || !strings.Contains(err.Error(), "kafka.max_record_bytes") {
-		t.Errorf("got %v, want a limit error that names the key", err)
+	if err := p.Write(t.Context(), long); store.KindOf(err) != store.KindInvalid || !strings.Contains(err.Error(), "kafka.max_record_bytes") {
+		t.Errorf("got %v, want an error for good that names the key", err)
 	}
 }
 
