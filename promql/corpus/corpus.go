@@ -39,6 +39,7 @@ type Result struct {
 	PassedFiles, PassedEvaluations int
 }
 
+// String says how many files and evaluations passed.
 func (r Result) String() string {
 	return fmt.Sprintf("%d of %d files, %d of %d evaluations", r.PassedFiles, r.Files, r.PassedEvaluations, r.Evaluations)
 }
