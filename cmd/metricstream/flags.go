@@ -29,7 +29,7 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	bindLogFlags(cmd, f)
 	cmd.Flag("config.check", "Check the file and the flags, and exit.").BoolVar(&f.configCheck)
 	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
-	cmd.Flag("clickhouse.dsn", "ClickHouse server, clickhouse://user:password@host:9000/database. Without it the engine is embedded, fetched once into METRICSTREAM_CACHE (default: metricstream in the user's cache folder).").StringVar(&f.clickhouseDSN)
+	bindClickHouse(cmd, f)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
 	return f
@@ -42,6 +42,11 @@ func bindLogFlags(cmd *kingpin.CmdClause, f *flags) {
 	cmd.Flag("storage.path", fmt.Sprintf("Folder for the data of the embedded parts. Default %s.", d.Storage.Path)).StringVar(&f.storagePath)
 	cmd.Flag("kafka.brokers", "Kafka brokers, host:port,... Without them the log is embedded, in the data folder.").StringVar(&f.kafkaBrokers)
 	cmd.Flag("kafka.topic", fmt.Sprintf("Topic of the log. Default %s.", d.Kafka.Topic)).StringVar(&f.kafkaTopic)
+}
+
+// bindClickHouse binds what says where ClickHouse is.
+func bindClickHouse(cmd *kingpin.CmdClause, f *flags) {
+	cmd.Flag("clickhouse.dsn", "ClickHouse server, clickhouse://user:password@host:9000/database. Without it the engine is embedded, fetched once into METRICSTREAM_CACHE (default: metricstream in the user's cache folder).").StringVar(&f.clickhouseDSN)
 }
 
 // load reads the file, puts the flags over it and checks the whole.

@@ -1,0 +1,163 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+
+	"github.com/IBM/sarama"
+
+	"github.com/metricstream/metricstream/kafka/record"
+	"github.com/metricstream/metricstream/store"
+)
+
+// ReplayProgress is how far a replay has come.
+type ReplayProgress struct {
+	// Rest is what has not been written yet: a replay of it goes on where this one is.
+	Rest Span
+
+	// Records and Rows count what has been written, Unreadable and Refused the records that could not be
+	// decoded and that the writer refused; those are left out.
+	Records, Rows       int64
+	Unreadable, Refused int64
+}
+
+// replayBytes bounds the records whose rows are collected for one write.
+const replayBytes = 64 << 20
+
+// Replay writes the records of a span again, partition after partition, and calls report after each write. It
+// does not move the consumer group, and says nothing of progress to the writer: rows are identified by what they
+// are, so that writing them again changes nothing. A writer that is not available is waited for. On an error, ctx's
+// included, what is returned says where to go on.
+func (a *Archive) Replay(ctx context.Context, span Span, w store.Writer, logger *slog.Logger, report func(ReplayProgress)) (ReplayProgress, error) {
+	r := &replay{archive: a, writer: w, logger: logger, report: report}
+	r.progress.Rest = Span{From: maps.Clone(span.From), To: maps.Clone(span.To)}
+	for _, p := range span.Partitions() {
+		if err := r.partition(ctx, p, span.From[p], span.To[p]); err != nil {
+			return r.progress, fmt.Errorf("cannot replay partition %d: %w", p, err)
+		}
+	}
+	return r.progress, nil
+}
+
+// replay is a replay that runs.
+type replay struct {
+	archive  *Archive
+	writer   store.Writer
+	logger   *slog.Logger
+	report   func(ReplayProgress)
+	progress ReplayProgress
+
+	decoder record.Decoder
+	batch   store.Batch
+	records [][]byte // that are in the batch
+	bytes   int
+}
+
+func (r *replay) partition(ctx context.Context, partition int32, from, to int64) error {
+	cfg := r.archive.cfg
+	next := from
+	err := r.archive.source.read(ctx, cfg.Topic, partition, from, to, func(m *sarama.ConsumerMessage) error {
+		if err := r.collect(m); err != nil {
+			return err
+		}
+		next = m.Offset + 1
+		if rows(&r.batch) < cfg.FlushRows && r.bytes < replayBytes {
+			return nil
+		}
+		return r.flush(ctx, partition, next)
+	})
+	if err != nil {
+		r.reset()
+		return err
+	}
+	return r.flush(ctx, partition, to)
+}
+
+// collect decodes a record into the batch.
+func (r *replay) collect(m *sarama.ConsumerMessage) error {
+	err := r.decoder.Decode(&r.batch, m.Value)
+	if errors.Is(err, record.ErrCorrupt) {
+		r.progress.Unreadable++
+		r.logger.Warn("record left out, it cannot be read", "partition", m.Partition, "offset", m.Offset, "error", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("offset %d: %w", m.Offset, err)
+	}
+	r.records = append(r.records, m.Value)
+	r.bytes += len(m.Value)
+	return nil
+}
+
+// flush writes the batch and moves the partition's beginning behind it.
+func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
+	if len(r.records) > 0 {
+		err := r.write(ctx, &r.batch)
+		if store.KindOf(err) == store.KindInvalid {
+			err = r.single(ctx)
+		} else if err == nil {
+			r.progress.Records += int64(len(r.records))
+			r.progress.Rows += int64(rows(&r.batch))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.reset()
+	r.progress.Rest.From[partition] = next
+	if next >= r.progress.Rest.To[partition] {
+		delete(r.progress.Rest.From, partition)
+		delete(r.progress.Rest.To, partition)
+	}
+	r.report(r.progress)
+	return nil
+}
+
+// single writes the records of a refused batch one by one and leaves out those that are refused alone.
+func (r *replay) single(ctx context.Context) error {
+	for _, value := range r.records {
+		r.batch.Reset()
+		if err := r.decoder.Decode(&r.batch, value); err != nil {
+			return err // it was decoded before
+		}
+		err := r.write(ctx, &r.batch)
+		switch {
+		case err == nil:
+			r.progress.Records++
+			r.progress.Rows += int64(rows(&r.batch))
+		case store.KindOf(err) == store.KindInvalid:
+			r.progress.Refused++
+			r.logger.Warn("record left out, it is refused", "error", err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// write gives a batch to the writer until it succeeds, is refused as invalid, or ctx ends.
+func (r *replay) write(ctx context.Context, b *store.Batch) error {
+	retry := newRetry(r.logger, "cannot write what was read from the log")
+	for {
+		err := r.writer.Write(ctx, b)
+		switch {
+		case err == nil:
+			retry.succeeded()
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case store.KindOf(err) == store.KindInvalid:
+			return err
+		}
+		retry.failed(ctx, err)
+	}
+}
+
+func (r *replay) reset() {
+	r.batch.Reset()
+	clear(r.records)
+	r.records, r.bytes = r.records[:0], 0
+}
