@@ -215,7 +215,11 @@ func newLogMetrics(r prometheus.Registerer, l *Log) *logMetrics {
 	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "metricstream_log_size_bytes", Help: "Size of the embedded log's segments.", ConstLabels: labels,
 	}, func() float64 { return float64(l.size()) })
-	m.all = []prometheus.Collector{m.groupBytes, m.syncTime, m.refused, size}
+	damaged := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "metricstream_log_damaged_bytes", Help: "Damaged bytes of the embedded log that were passed over when it was opened (kafka.embedded.skip_corrupt).",
+		ConstLabels: labels,
+	}, func() float64 { return float64(l.skipped()) })
+	m.all = []prometheus.Collector{m.groupBytes, m.syncTime, m.refused, size, damaged}
 	if r != nil {
 		r.MustRegister(m.all...)
 	}

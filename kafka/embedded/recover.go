@@ -118,6 +118,7 @@ func (o *opener) scan(s *segment, end int64, last bool) error {
 			"byte", s.size, "bytes", resume, "error", damage)
 		s.size += int64(resume)
 		s.gaps = true
+		s.skipped += int64(resume)
 	}
 }
 

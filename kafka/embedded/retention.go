@@ -71,6 +71,17 @@ func (l *Log) consumed(s *segment) bool {
 	return true
 }
 
+// skipped returns the number of damaged bytes in all segments.
+func (l *Log) skipped() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var n int64
+	for _, s := range l.segments {
+		n += s.skipped
+	}
+	return n
+}
+
 // size returns the size of all segments.
 func (l *Log) size() int64 {
 	l.mu.RLock()

@@ -34,8 +34,9 @@ type segment struct {
 	// newest is when the last record was written.
 	newest time.Time
 
-	// gaps says that damaged bytes were passed over, so that offsets may be missing.
-	gaps bool
+	// gaps says that damaged bytes were passed over, so that offsets may be missing; skipped says how many.
+	gaps    bool
+	skipped int64
 
 	// first is the offset of each partition's first frame in the segment, or of the next one that would
 	// have been in it. The frame with offset first[p]+i of partition p is at places[p][i], which has no size

@@ -41,6 +41,9 @@ func TestSkippingKeepsWhatIsIntact(t *testing.T) {
 					t.Fatalf("byte %d flipped: partition %d has offsets %d to %d", at, p, oldest, next)
 				}
 			}
+			if n := l.skipped(); n != int64(size) {
+				t.Fatalf("byte %d flipped: %d bytes were passed over, want %d", at, n, size)
+			}
 			closeLog(t, l)
 			l = open(t, dir, skipping())
 		}
