@@ -83,7 +83,14 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 	c.addClaim(cl)
 	defer c.removeClaim(cl)
 	c.logger.Info("partition claimed", "partition", cl.partition, "from_offset", of.InitialOffset())
+	first := true
 	for m := range of.Messages() {
+		if first {
+			// Where the log ends before the committed offset it is read from its beginning. The commit has to
+			// go back too: new records take the offsets up to it, and would be skipped after a restart.
+			s.ResetOffset(m.Topic, m.Partition, m.Offset, "")
+			first = false
+		}
 		if err := h.collect(cl, m); err != nil {
 			h.stopPartition(cl, m, err)
 			break
