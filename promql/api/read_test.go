@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -158,6 +159,31 @@ func TestRemoteReadSplitsFramesAndKeepsQueriesApart(t *testing.T) {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestRemoteReadFramesAreSmall guards the memory of readers: a long series comes in many frames, each near the limit.
+func TestRemoteReadFramesAreSmall(t *testing.T) {
+	const limit, chunk = 1000, 1500 // a frame ends with the chunk that reaches the limit
+	server := serveAPI(t, loaded(t, "load 1s\n  many 0+1.1x20000\n"), func(o *api.Options) { o.ReadFrameBytes = limit })
+	body := &prompb.ReadRequest{Queries: []*prompb.Query{readQuery(t, 0, 1e8, everything())}, AcceptedResponseTypes: responseTypes["chunks"]}
+	stream, err := io.ReadAll(postRead(t, server, packed(t, body), nil).Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames := 0
+	for ; len(stream) > 0; frames++ {
+		size, n := binary.Uvarint(stream)
+		if n <= 0 || uint64(len(stream)-n) < 4+size {
+			t.Fatalf("frame %d: %d bytes are announced, %d are there", frames, size, len(stream)-n)
+		}
+		if size > limit+chunk {
+			t.Errorf("frame %d has %d bytes", frames, size)
+		}
+		stream = stream[n+4+int(size):]
+	}
+	if frames < 5 {
+		t.Errorf("%d frames", frames)
 	}
 }
 
