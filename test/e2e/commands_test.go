@@ -81,7 +81,7 @@ func TestDeadLettersOnKafka(t *testing.T) {
 	t.Parallel()
 	kafka := testenv.StartKafka(t)
 	shared := []string{"--kafka.brokers=" + kafka.Address, "--kafka.topic=letters"}
-	start(t, "consumer", t.TempDir(), append(shared, "--clickhouse.dsn="+testenv.StartEngine(t))...)
+	start(t, "consumer", t.TempDir(), append(shared, "--clickhouse.dsn="+clickhouse(t))...)
 	config := sarama.NewConfig()
 	config.Producer.Return.Successes = true
 	config.Producer.Partitioner = sarama.NewManualPartitioner

@@ -54,7 +54,7 @@ func status(url string, want int) error {
 func TestRolesOnKafka(t *testing.T) {
 	t.Parallel()
 	kafka := testenv.StartKafka(t)
-	dsn := testenv.StartEngine(t)
+	dsn := clickhouse(t)
 	shared := []string{"--kafka.brokers=" + kafka.Address, "--kafka.topic=e2e", "--clickhouse.dsn=" + dsn}
 	var receivers []string
 	for range 2 {

@@ -16,7 +16,7 @@ import (
 func TestReplayOnKafka(t *testing.T) {
 	t.Parallel()
 	kafka := testenv.StartKafka(t)
-	shared := []string{"--kafka.brokers=" + kafka.Address, "--kafka.topic=replay", "--clickhouse.dsn=" + testenv.StartEngine(t)}
+	shared := []string{"--kafka.brokers=" + kafka.Address, "--kafka.topic=replay", "--clickhouse.dsn=" + clickhouse(t)}
 	receiver := start(t, "receiver", t.TempDir(), shared...)
 	querier := start(t, "querier", t.TempDir(), shared...)
 	now := time.Now().UnixMilli()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/url"
 	"testing"
 	"time"
 
@@ -30,4 +31,15 @@ func launch(t *testing.T, role, dataDir string, flags ...string) *node {
 	address := testenv.FreeAddress(t)
 	args := append([]string{role, "--web.listen-address=" + address, "--storage.path=" + dataDir}, flags...)
 	return &node{testenv.StartProcess(t, t.TempDir(), binary, args...), "http://" + address}
+}
+
+// clickhouse returns the address of a database of the test's own in the ClickHouse that the tests share.
+func clickhouse(t *testing.T) string {
+	t.Helper()
+	dsn, err := url.Parse(testenv.StartEngine(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn.Path = "/" + t.Name()
+	return dsn.String()
 }
