@@ -4,6 +4,7 @@
 #   make test    fetch what the tests run against, and run every test
 #
 # `make bench` compares with VictoriaMetrics and Prometheus where those are installed.
+# `make chaos` kills processes at every crash point and prints a table; FOR=1h goes on for an hour.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w \
@@ -11,7 +12,7 @@ LDFLAGS := -s -w \
 	-X github.com/prometheus/common/version.Revision=$(shell git rev-parse HEAD 2>/dev/null) \
 	-X github.com/prometheus/common/version.Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 
-.PHONY: build run test vet fetch bench clean
+.PHONY: build run test vet fetch bench chaos clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/metricstream ./cmd/metricstream
@@ -32,6 +33,11 @@ fetch:
 
 bench: build
 	./deployments/bench/compare.sh
+
+FOR ?= 0s
+
+chaos: fetch
+	go test ./test/chaos -count=1 -v -timeout 0 -for $(FOR)
 
 clean:
 	rm -rf bin

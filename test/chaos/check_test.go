@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,25 +74,28 @@ func verify(t *testing.T, server string, l *load, table *table) {
 			}
 		}
 	}
+	// Lag is no loss: wait until the count is right. What does not come is counted below.
+	await(func() error {
+		labels := strings.Join(slices.Collect(maps.Keys(points)), "|")
+		visible, err := number(server, fmt.Sprintf(`sum(count_over_time({__name__=~"chaos|chaos_histogram",point=~%q}%s))`, labels, window), end)
+		if err == nil && visible < float64(len(l.acked)*perRequest) {
+			err = fmt.Errorf("%v of %d samples", visible, len(l.acked)*perRequest)
+		}
+		return err
+	})
+	complain := budget(t, 10)
 	for label, requests := range points {
 		table.row(label).acked += requests * perRequest
-		selector := fmt.Sprintf(`{__name__=~"chaos|chaos_histogram",point=%q}`, label)
-		// Lag is no loss: wait until the count is right. What never comes is counted below.
-		visible := 0.0
-		await(func() error {
-			var err error
-			visible, err = number(server, "sum(count_over_time("+selector+window+"))", end)
-			if err == nil && visible < float64(requests*perRequest) {
-				err = fmt.Errorf("%v of %d samples of %s", visible, requests*perRequest, label)
-			}
-			return err
-		})
+		visible, err := number(server, fmt.Sprintf(`sum(count_over_time({__name__=~"chaos|chaos_histogram",point=%q}%s))`, label, window), end)
+		if err != nil {
+			t.Errorf("%s: %v", label, err)
+		}
 		sum, err := number(server, fmt.Sprintf("sum(sum_over_time(chaos{point=%q}%s))", label, window), end)
 		if err != nil || visible != float64(requests*perRequest) || sum != sums[label] {
 			t.Errorf("%s: the count is %v, acknowledged were %d; the sum is %v, should be %v; %v", label, visible, requests*perRequest, sum, sums[label], err)
 		}
 		for w := range writers {
-			verifyWriter(t, server, l, label, w, window, end, table.row(label))
+			verifyWriter(t, server, l, label, w, window, end, table.row(label), complain)
 		}
 	}
 }
@@ -103,7 +108,7 @@ type sample struct {
 }
 
 // verifyWriter compares one writer's samples one by one.
-func verifyWriter(t *testing.T, server string, l *load, label string, writer int, window string, end int64, row *row) {
+func verifyWriter(t *testing.T, server string, l *load, label string, writer int, window string, end int64, row *row, complain func(string, ...any)) {
 	t.Helper()
 	want := map[sample]string{}
 	for b := range l.acked {
@@ -126,7 +131,6 @@ func verifyWriter(t *testing.T, server string, l *load, label string, writer int
 		return
 	}
 	seen := map[sample]int{}
-	complain := budget(t, 5)
 	for _, s := range got {
 		i, _ := strconv.Atoi(s.Metric["i"])
 		for _, p := range append(s.Values, s.Histograms...) {

@@ -54,42 +54,63 @@ func TestEmbedded(t *testing.T) {
 	defer table.print(t, "Embedded log and engine")
 	begin := time.Now()
 	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
-		l := startLoad(t, n.address, fmt.Sprintf("%s#%d", embeddedPoints[0].name, round))
-		mark := func(name string) {
-			label := fmt.Sprintf("%s#%d", name, round)
-			l.mark(label)
-			table.row(label)
-		}
-		for _, p := range embeddedPoints {
-			for _, hit := range p.hits {
-				mark(p.name)
-				n.dieAt(t, p.name, again(round, hit))
-				table.row(p.name).kills++
-			}
-		}
-		for _, p := range enginePoints {
-			for _, hit := range p.hits {
-				mark("engine at " + p.name)
-				n.loseEngineAt(t, p.name, again(round, hit), l)
-				table.row("engine at "+p.name).kills++
-			}
-		}
-		n.startReady(t)
-		n.killEngineAnywhere(t, l, mark, &table)
-		n.killEngineAtRename(t, l, mark, &table)
-		for range 3 {
-			mark("whole process group, anywhere")
-			time.Sleep(time.Duration(500+rand.IntN(1500)) * time.Millisecond)
-			n.Kill()
-			table.row("whole process group, anywhere").kills++
-			n.startReady(t)
-		}
-		l.finish(t)
-		verify(t, n.url(), l, &table)
-		n.replay(t, len(l.acked)*perRequest)
+		samples := n.killAtPoints(t, round, &table) + n.killEngineAndAll(t, round, &table)
+		n.replay(t, samples)
 		n.clear(t)
 	}
 }
+
+// killAtPoints kills the process at each point and returns how many samples were acknowledged meanwhile.
+func (n *node) killAtPoints(t *testing.T, round int, table *table) int {
+	t.Helper()
+	l := startLoad(t, n.address, label(embeddedPoints[0].name, round))
+	for i, p := range embeddedPoints {
+		if i == 1 { // by now there are tables
+			n.withTables(t, (*database).pretend)
+		}
+		for _, hit := range p.hits {
+			l.mark(label(p.name, round))
+			n.dieAt(t, p.name, again(round, hit))
+			table.row(p.name).kills++
+		}
+	}
+	n.startReady(t)
+	l.finish(t)
+	verify(t, n.url(), l, table)
+	n.stop(t)
+	n.withTables(t, (*database).forget)
+	return len(l.acked) * perRequest
+}
+
+// killEngineAndAll kills the engine under the process, and both at once.
+func (n *node) killEngineAndAll(t *testing.T, round int, table *table) int {
+	t.Helper()
+	l := startLoad(t, n.address, label("engine at "+enginePoints[0].name, round))
+	for _, p := range enginePoints {
+		for _, hit := range p.hits {
+			l.mark(label("engine at "+p.name, round))
+			n.loseEngineAt(t, p.name, again(round, hit), l)
+			table.row("engine at "+p.name).kills++
+		}
+	}
+	n.startReady(t)
+	n.killEngineAnywhere(t, l, round, table)
+	n.killEngineAtRename(t, l, round, table)
+	for range 3 {
+		const name = "whole process group, anywhere"
+		l.mark(label(name, round))
+		time.Sleep(time.Duration(500+rand.IntN(1500)) * time.Millisecond)
+		n.Kill()
+		table.row(name).kills++
+		n.startReady(t)
+	}
+	l.finish(t)
+	verify(t, n.url(), l, table)
+	return len(l.acked) * perRequest
+}
+
+// label names the samples of a row in a round.
+func label(name string, round int) string { return fmt.Sprintf("%s#%d", name, round) }
 
 // again varies the counts of the rounds after the first.
 func again(round, hit int) int {
@@ -135,10 +156,10 @@ func (n *node) awaitLoad(t *testing.T, l *load) {
 }
 
 // killEngineAnywhere kills the engine at moments that chance chooses.
-func (n *node) killEngineAnywhere(t *testing.T, l *load, mark func(string), table *table) {
+func (n *node) killEngineAnywhere(t *testing.T, l *load, round int, table *table) {
 	t.Helper()
 	const name = "engine, anywhere"
-	mark(name)
+	l.mark(label(name, round))
 	for range 3 {
 		time.Sleep(time.Duration(200+rand.IntN(800)) * time.Millisecond)
 		before := n.engine()
@@ -152,11 +173,11 @@ func (n *node) killEngineAnywhere(t *testing.T, l *load, mark func(string), tabl
 }
 
 // killEngineAtRename kills the engine when it renames a part, which is how ClickHouse commits one.
-func (n *node) killEngineAtRename(t *testing.T, l *load, mark func(string), table *table) {
+func (n *node) killEngineAtRename(t *testing.T, l *load, round int, table *table) {
 	t.Helper()
 	const name = "engine at the rename of a part"
 	strace := testenv.GetStrace(t)
-	mark(name)
+	l.mark(label(name, round))
 	for _, when := range []int{1, 4, 9} {
 		before := n.engine()
 		cmd := exec.Command(strace, "-f", "-qq", "-o", os.DevNull, "-p", strconv.Itoa(before), "-e", "trace=rename,renameat,renameat2",
@@ -196,20 +217,29 @@ func (n *node) readAll(t *testing.T, samples int) {
 	n.stop(t)
 }
 
-// sums opens the stopped node's tables, computes their checksums and then does something else to them.
+// sums computes the checksums of the stopped node's tables and then does something else to them.
 func (n *node) sums(t *testing.T, samples int, then func(*database)) map[string]sum {
+	t.Helper()
+	var sums map[string]sum
+	n.withTables(t, func(d *database) {
+		sums = d.sums()
+		if keys := d.keys(); keys != samples {
+			t.Errorf("the tables have %d samples, acknowledged were %d", keys, samples)
+		}
+		t.Logf("%d samples in %d rows", samples, sums["samples"].rows+sums["histograms"].rows)
+		then(d)
+	})
+	return sums
+}
+
+// withTables opens the tables of a node that does not run.
+func (n *node) withTables(t *testing.T, do func(*database)) {
 	t.Helper()
 	own := testenv.StartOwnEngine(t, filepath.Join(n.data(), "clickhouse"))
 	defer own.Close()
 	d := openDatabase(t, own.DSN())
 	defer d.Close()
-	sums := d.sums()
-	if keys := d.keys(); keys != samples {
-		t.Errorf("the tables have %d samples, acknowledged were %d", keys, samples)
-	}
-	t.Logf("%d samples in %d rows", samples, sums["samples"].rows+sums["histograms"].rows)
-	then(d)
-	return sums
+	do(d)
 }
 
 // clear removes the data of a round.

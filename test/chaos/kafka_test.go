@@ -31,8 +31,7 @@ type cluster struct {
 	receiver, querier *node
 	consumers         [2]*node
 	tables            *database
-	load              *load
-	total             int // samples of the rounds before
+	total             int // samples acknowledged
 }
 
 // group is the consumer group of a default configuration.
@@ -46,47 +45,70 @@ func TestKafka(t *testing.T) {
 	defer table.print(t, "Apache Kafka, an external ClickHouse, one receiver, two consumers")
 	begin := time.Now()
 	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
-		c.load = startLoad(t, c.receiver.address, fmt.Sprintf("%s#%d", receiverPoints[0].name, round))
-		kill := func(name string, hits []int, f func(hit int)) {
-			for _, hit := range hits {
-				label := fmt.Sprintf("%s#%d", name, round)
-				c.load.mark(label)
-				f(again(round, hit))
-				table.row(label).kills++
-			}
-		}
-		for _, p := range receiverPoints {
-			kill(p.name, p.hits, func(hit int) {
-				c.receiver.Kill()
-				c.receiver.dieAt(t, p.name, hit)
-				c.receiver.startReady(t)
-			})
-		}
-		for i, p := range consumerPoints {
-			victim := c.consumers[i%2]
-			victim.stop(t)
-			kill(p.name, p.hits, func(hit int) {
-				victim.dieAt(t, p.name, hit)
-				c.evict(t)
-			})
-			victim.startReady(t)
-		}
-		kill("consumer/revoked", []int{1}, func(hit int) { c.killAtRevoke(t) })
-		kill("broker, anywhere", []int{1, 2}, func(int) {
-			c.receiver.awaitLoad(t, c.load)
-			c.kafka.Kill()
-			c.kafka.Restart()
-			c.receiver.awaitLoad(t, c.load)
-		})
-		// This time nobody tells Kafka that the member is gone.
-		kill("consumer, anywhere", []int{1}, func(int) {
-			c.consumers[0].Kill()
-			c.consumers[0].startReady(t)
-		})
-		c.load.finish(t)
-		verify(t, c.querier.url(), c.load, &table)
+		c.killAtPoints(t, round, &table)
+		c.killAnywhere(t, round, &table)
 		c.replay(t)
 	}
+}
+
+// killAtPoints kills the receiver and the consumers at each of their points.
+func (c *cluster) killAtPoints(t *testing.T, round int, table *table) {
+	t.Helper()
+	l := startLoad(t, c.receiver.address, label(receiverPoints[0].name, round))
+	for _, p := range receiverPoints {
+		l.mark(label(p.name, round))
+		for _, hit := range p.hits {
+			c.receiver.Kill()
+			c.receiver.dieAt(t, p.name, again(round, hit))
+			c.receiver.startReady(t)
+			table.row(p.name).kills++
+		}
+	}
+	c.tables.pretend()
+	for i, p := range consumerPoints {
+		victim := c.consumers[i%2]
+		victim.stop(t)
+		l.mark(label(p.name, round))
+		for _, hit := range p.hits {
+			victim.dieAt(t, p.name, again(round, hit))
+			c.evict(t)
+			table.row(p.name).kills++
+		}
+		victim.startReady(t)
+	}
+	c.finish(t, l, table)
+	c.tables.forget()
+}
+
+// killAnywhere kills a consumer that gives partitions up, the broker, and a consumer of whose death nobody tells
+// Kafka.
+func (c *cluster) killAnywhere(t *testing.T, round int, table *table) {
+	t.Helper()
+	const revoked, broker, consumer = "consumer/revoked", "broker, anywhere", "consumer, anywhere"
+	l := startLoad(t, c.receiver.address, label(revoked, round))
+	c.killAtRevoke(t, revoked)
+	table.row(revoked).kills++
+	l.mark(label(broker, round))
+	for range 2 {
+		c.receiver.awaitLoad(t, l)
+		c.kafka.Kill()
+		c.kafka.Restart()
+		c.receiver.awaitLoad(t, l)
+		table.row(broker).kills++
+	}
+	l.mark(label(consumer, round))
+	c.consumers[0].Kill()
+	c.consumers[0].startReady(t)
+	table.row(consumer).kills++
+	c.finish(t, l, table)
+}
+
+// finish ends a load and compares what is visible.
+func (c *cluster) finish(t *testing.T, l *load, table *table) {
+	t.Helper()
+	l.finish(t)
+	verify(t, c.querier.url(), l, table)
+	c.total += len(l.acked) * perRequest
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -106,13 +128,12 @@ func startCluster(t *testing.T) *cluster {
 }
 
 // killAtRevoke kills a consumer while it writes the last rows of partitions that another is to have.
-func (c *cluster) killAtRevoke(t *testing.T) {
+func (c *cluster) killAtRevoke(t *testing.T, point string) {
 	t.Helper()
-	const name = "consumer/revoked"
 	victim, other := c.consumers[0], c.consumers[1]
 	other.stop(t) // so the victim gets all the partitions
 	victim.stop(t)
-	victim.start(t, name)
+	victim.start(t, point)
 	eventually(t, "the victim has all partitions", func() error {
 		const lag = "metricstream_consumer_lag_records"
 		got, err := victim.metrics(lag)
@@ -122,7 +143,7 @@ func (c *cluster) killAtRevoke(t *testing.T) {
 		return err
 	})
 	other.start(t, "")
-	victim.awaitDeath(t, name)
+	victim.awaitDeath(t, point)
 	c.evict(t)
 	victim.startReady(t)
 }
@@ -168,7 +189,6 @@ func (c *cluster) replay(t *testing.T) {
 	one, other := c.consumers[0], c.consumers[1]
 	one.stop(t)
 	other.stop(t)
-	c.total += len(c.load.acked) * perRequest
 	was := c.tables.sums()
 	if keys := c.tables.keys(); keys != c.total {
 		t.Errorf("the tables have %d samples, acknowledged were %d", keys, c.total)

@@ -46,7 +46,7 @@ func build() error {
 }
 
 // within is how long anything may take on a busy machine.
-const within = 2 * time.Minute
+const within = 90 * time.Second
 
 // await polls a condition and returns its last error.
 func await(condition func() error) error {
