@@ -71,7 +71,7 @@ func connect(ctx context.Context, cfg Config, logger *slog.Logger) (sarama.Clien
 			return client, nil
 		}
 		if !told {
-			logger.Warn("cannot reach Kafka yet, trying again", "brokers", cfg.Brokers, "error", err)
+			logger.Warn("cannot reach Kafka yet, trying again", "brokers", cfg.Brokers, "err", err)
 			told = true
 		}
 		select {

@@ -82,7 +82,11 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 	cl.committed.next = of.InitialOffset()
 	c.addClaim(cl)
 	defer c.removeClaim(cl)
-	c.logger.Info("partition claimed", "partition", cl.partition, "from_offset", of.InitialOffset())
+	from := "oldest"
+	if offset := of.InitialOffset(); offset >= 0 {
+		from = strconv.FormatInt(offset, 10)
+	}
+	c.logger.Info("partition claimed", "partition", cl.partition, "from_offset", from)
 	first := true
 	for m := range of.Messages() {
 		if first {
@@ -141,7 +145,7 @@ func (h *handler) stopPartition(cl *claim, m *sarama.ConsumerMessage, err error)
 	}
 	c := h.consumer
 	c.logger.Error("partition stopped: a record cannot be read by this program; update it", "partition", cl.partition,
-		"offset", m.Offset, "error", err)
+		"offset", m.Offset, "err", err)
 	stopped := c.metrics.stopped.WithLabelValues(strconv.Itoa(int(cl.partition)))
 	stopped.Set(1)
 	this := map[string][]int32{c.cfg.Topic: {cl.partition}}

@@ -114,7 +114,7 @@ func (c *Consumer) logErrors() {
 		c.metrics.groupErrors.Inc()
 		if err.Error() != last {
 			last = err.Error()
-			c.logger.Warn("consumer group error", "error", err)
+			c.logger.Warn("consumer group error", "err", err)
 		}
 	}
 }

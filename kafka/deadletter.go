@@ -39,7 +39,7 @@ func (c *Consumer) deadLetter(ctx context.Context, m *sarama.ConsumerMessage, ca
 			header(HeaderError, reason[:min(len(reason), maxReasonBytes)]),
 		},
 	}
-	c.logger.Error("record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "error", cause)
+	c.logger.Error("record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "err", cause)
 	retry := newRetry(c.logger, "cannot write dead letter")
 	for ctx.Err() == nil {
 		_, _, err := c.opts.DeadLetter.SendMessage(letter)

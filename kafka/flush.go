@@ -42,7 +42,7 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	failpoint.Hit("consumer/before-insert")
 	err := c.write(ctx, &p.rows)
 	if store.KindOf(err) == store.KindInvalid {
-		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "error", err)
+		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
 		progress := p.rows.Progress
 		if err = c.isolate(ctx, p.records); err == nil {
 			err = c.write(ctx, &store.Batch{Progress: progress})

@@ -81,7 +81,7 @@ func (r *replay) collect(m *sarama.ConsumerMessage) error {
 	err := r.decoder.Decode(&r.batch, m.Value)
 	if errors.Is(err, record.ErrCorrupt) {
 		r.progress.Unreadable++
-		r.logger.Warn("record left out, it cannot be read", "partition", m.Partition, "offset", m.Offset, "error", err)
+		r.logger.Warn("record left out, it cannot be read", "partition", m.Partition, "offset", m.Offset, "err", err)
 		return nil
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func (r *replay) single(ctx context.Context) error {
 			r.progress.Rows += int64(rows(&r.batch))
 		case store.KindOf(err) == store.KindInvalid:
 			r.progress.Refused++
-			r.logger.Warn("record left out, it is refused", "error", err)
+			r.logger.Warn("record left out, it is refused", "err", err)
 		default:
 			return err
 		}

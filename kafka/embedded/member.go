@@ -92,7 +92,7 @@ func (m *member) report(err error, partition int32) {
 	select {
 	case m.errors <- err:
 	default:
-		m.group.log.logger.Error("consumer error", "error", err)
+		m.group.log.logger.Error("consumer error", "err", err)
 	}
 }
 

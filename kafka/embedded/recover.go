@@ -115,7 +115,7 @@ func (o *opener) scan(s *segment, end int64, last bool) error {
 			return fmt.Errorf("log segment %s is damaged at byte %d and acknowledged records are behind it; %s: %w", s.path, s.size, howToGoOn, damage)
 		}
 		o.log.Error("damaged bytes of the log are passed over (kafka.embedded.skip_corrupt); the records in them are lost", "file", s.path,
-			"byte", s.size, "bytes", resume, "error", damage)
+			"byte", s.size, "bytes", resume, "err", damage)
 		s.size += int64(resume)
 		s.gaps = true
 		s.skipped += int64(resume)
