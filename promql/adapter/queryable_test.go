@@ -36,7 +36,6 @@ func filled(t *testing.T, id string, n int) *memory.Store {
 		b.Series = append(b.Series, store.Series{Tenant: id, Key: key, Labels: ls, MinMs: 1000, MaxMs: 2000})
 		b.Samples.Append(key, 1000, store.Decimal{Mant: int64(i)})
 		b.Samples.Append(key, 2000, store.Decimal{Mant: int64(-i)})
-		b.Exemplars = append(b.Exemplars, store.Exemplar{Key: key, TimeMs: 1500, Value: float64(i), Labels: labels.FromStrings("id", "x")})
 	}
 	if err := s.Write(context.Background(), b); err != nil {
 		t.Fatal(err)
@@ -268,23 +267,4 @@ func TestPreviousHistogram(t *testing.T) {
 
 func oneHistogram(timeMs int64, count uint64) *store.SeriesData {
 	return &store.SeriesData{Labels: labels.FromStrings("__name__", "h"), Histograms: []store.HistogramPoint{{TimeMs: timeMs, Int: &histogram.Histogram{Count: count}}}}
-}
-
-func TestExemplars(t *testing.T) {
-	q, err := adapter.NewExemplarQueryable(filled(t, "a", 3), adapter.Limits{}).ExemplarQuerier(tenant.NewContext(context.Background(), "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sets := [][]*labels.Matcher{
-		{labels.MustNewMatcher(labels.MatchEqual, "i", "2")},
-		{labels.MustNewMatcher(labels.MatchRegexp, "i", "0|2")},
-	}
-	got, err := q.Select(1500, 1500, sets...)
-	if err != nil || len(got) != 2 || got[0].SeriesLabels.Get("i") != "0" || got[1].SeriesLabels.Get("i") != "2" ||
-		len(got[1].Exemplars) != 1 || got[1].Exemplars[0].Value != 2 || got[1].Exemplars[0].Ts != 1500 {
-		t.Errorf("exemplars %+v, %v", got, err)
-	}
-	if got, err := q.Select(1501, 2000, sets...); err != nil || len(got) != 0 {
-		t.Errorf("exemplars of another time %+v, %v", got, err)
-	}
 }
