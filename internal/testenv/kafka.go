@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,22 +15,44 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// Kafka is a real Apache Kafka of one node, broker and controller in one process, on loopback.
+// Kafka is a real Apache Kafka broker on loopback, which is a controller too. Alone it is the whole cluster.
 type Kafka struct {
-	// Address is the broker's, host:port. It stays the same over Restart.
+	// Address is where clients find the broker, host:port. It stays the same over Restart.
 	Address string
 
-	t    testing.TB
-	lib  string
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{}
+	t      testing.TB
+	lib    string
+	dir    string
+	id     int
+	listen string   // where it listens: Address unless it is behind something
+	quorum []string // the controllers' addresses, its own at id-1
+	cmd    *exec.Cmd
+	done   chan struct{}
 }
 
 const kafkaStartTimeout = 90 * time.Second
 
 // StartKafka starts a broker with empty data. It is killed when the test ends.
 func StartKafka(t testing.TB) *Kafka {
+	t.Helper()
+	return StartKafkaBehind(t, FreeAddress(t), "")
+}
+
+// StartKafkaBehind starts a broker that listens at one address and tells its clients to come to another, where the
+// test has put something between; empty is the same.
+func StartKafkaBehind(t testing.TB, listen, advertised string) *Kafka {
+	t.Helper()
+	k := newKafka(t, 1, []string{FreeAddress(t)}, listen)
+	if advertised != "" {
+		k.Address = advertised
+	}
+	k.format()
+	k.start()
+	return k
+}
+
+// newKafka returns a broker that is not formatted and not started.
+func newKafka(t testing.TB, id int, quorum []string, listen string) *Kafka {
 	t.Helper()
 	if _, err := exec.LookPath("java"); err != nil {
 		t.Fatalf("Apache Kafka needs Java 17 or newer (Debian: apt-get install default-jre-headless): %v", err)
@@ -38,20 +61,23 @@ func StartKafka(t testing.TB) *Kafka {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &Kafka{t: t, lib: lib, dir: t.TempDir(), Address: FreeAddress(t)}
+	return &Kafka{t: t, lib: lib, dir: t.TempDir(), id: id, quorum: quorum, Address: listen, listen: listen}
+}
+
+// format prepares the data folder, and the end of the broker with the test.
+func (k *Kafka) format() {
+	k.t.Helper()
 	k.configure()
 	out, err := k.java("kafka.tools.StorageTool", "format", "-t", "bWV0cmljc3RyZWFtLXRlcw", "-c", k.path("server.properties")).CombinedOutput()
 	if err != nil {
-		t.Fatalf("cannot format Kafka's data folder: %v\n%s", err, out)
+		k.t.Fatalf("cannot format Kafka's data folder: %v\n%s", err, out)
 	}
-	t.Cleanup(func() {
+	k.t.Cleanup(func() {
 		k.Kill()
-		if t.Failed() {
-			t.Logf("Kafka printed:\n%s", tail(k.path("kafka.log")))
+		if k.t.Failed() {
+			k.t.Logf("Kafka %d printed:\n%s", k.id, tail(k.path("kafka.log")))
 		}
 	})
-	k.start()
-	return k
 }
 
 // Stop shuts the broker down in order.
@@ -82,28 +108,42 @@ func (k *Kafka) end(signal syscall.Signal) {
 
 func (k *Kafka) path(name string) string { return filepath.Join(k.dir, name) }
 
-// configure writes the broker's properties. Internal topics have one replica and few partitions: there is one
-// broker, and it should be quick.
+// configure writes the broker's properties. Internal topics have few partitions, and of several brokers one that
+// vanished is noticed soon: it should be quick. Everything is kept by as many brokers as there are.
 func (k *Kafka) configure() {
-	controller := FreeAddress(k.t)
+	var voters []string
+	for i, address := range k.quorum {
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, address))
+	}
+	controller := k.quorum[k.id-1]
+	replicas := strconv.Itoa(len(k.quorum))
+	inSync := strconv.Itoa(len(k.quorum)/2 + 1)
+	noticed := "9000"
+	if len(k.quorum) > 1 {
+		noticed = "3000"
+	}
 	k.write("server.properties", strings.Join([]string{
 		"process.roles=broker,controller",
-		"node.id=1",
-		"controller.quorum.voters=1@" + controller,
-		"listeners=PLAINTEXT://" + k.Address + ",CONTROLLER://" + controller,
+		"node.id=" + strconv.Itoa(k.id),
+		"controller.quorum.voters=" + strings.Join(voters, ","),
+		"listeners=PLAINTEXT://" + k.listen + ",CONTROLLER://" + controller,
 		"advertised.listeners=PLAINTEXT://" + k.Address,
 		"controller.listener.names=CONTROLLER",
 		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
 		"log.dirs=" + k.path("data"),
 		"auto.create.topics.enable=false",
-		"offsets.topic.replication.factor=1",
+		"default.replication.factor=" + replicas,
+		"min.insync.replicas=" + inSync,
+		"offsets.topic.replication.factor=" + replicas,
 		"offsets.topic.num.partitions=1",
-		"transaction.state.log.replication.factor=1",
-		"transaction.state.log.min.isr=1",
+		"transaction.state.log.replication.factor=" + replicas,
+		"transaction.state.log.min.isr=" + inSync,
 		"transaction.state.log.num.partitions=1",
-		"share.coordinator.state.topic.replication.factor=1",
-		"share.coordinator.state.topic.min.isr=1",
+		"share.coordinator.state.topic.replication.factor=" + replicas,
+		"share.coordinator.state.topic.min.isr=" + inSync,
 		"share.coordinator.state.topic.num.partitions=1",
+		"broker.session.timeout.ms=" + noticed,
+		"broker.heartbeat.interval.ms=500",
 		"group.initial.rebalance.delay.ms=0",
 		"group.min.session.timeout.ms=1000",
 		"controlled.shutdown.enable=false",
@@ -133,6 +173,15 @@ func (k *Kafka) java(class string, args ...string) *exec.Cmd {
 
 func (k *Kafka) start() {
 	k.t.Helper()
+	k.launch()
+	if err := k.wait(); err != nil {
+		k.t.Fatalf("Kafka did not start: %v\n%s", err, tail(k.path("kafka.log")))
+	}
+}
+
+// launch starts the broker's process and does not wait.
+func (k *Kafka) launch() {
+	k.t.Helper()
 	log, err := os.OpenFile(k.path("kafka.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		k.t.Fatal(err)
@@ -148,9 +197,6 @@ func (k *Kafka) start() {
 	cmd, done := k.cmd, make(chan struct{})
 	k.done = done
 	go func() { cmd.Wait(); close(done) }()
-	if err := k.wait(); err != nil {
-		k.t.Fatalf("Kafka did not start: %v\n%s", err, tail(k.path("kafka.log")))
-	}
 }
 
 // wait polls until the broker answers, which is later than when it listens.
@@ -162,7 +208,7 @@ func (k *Kafka) wait() error {
 			return fmt.Errorf("it ended: %v", k.cmd.ProcessState)
 		default:
 		}
-		conn, dialErr := net.DialTimeout("tcp", k.Address, time.Second)
+		conn, dialErr := net.DialTimeout("tcp", k.listen, time.Second)
 		if dialErr != nil {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 )
 
 func TestKafkaKeepsItsDataOverKillAndRestart(t *testing.T) {
+	t.Parallel()
 	k := StartKafka(t)
 	cfg := sarama.NewConfig()
 	cfg.Producer.Return.Successes = true
