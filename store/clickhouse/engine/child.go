@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
 )
 
 // pollInterval is how often a starting engine is asked whether it answers.
@@ -96,14 +97,15 @@ func (c *child) awaitReady(ctx context.Context, a access) error {
 	}
 }
 
-// ping asks for a real answer in the native protocol.
+// ping asks for the answer to a statement, on a connection of its own. An exception is no answer here.
 func ping(ctx context.Context, a access) error {
 	conn, err := ch.Dial(ctx, ch.Options{Address: a.addr, User: a.user, Password: a.password, DialTimeout: dialTimeout, HandshakeTimeout: dialTimeout})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	return conn.Ping(ctx)
+	var one proto.ColUInt8
+	return conn.Do(ctx, ch.Query{Body: "SELECT 1", Result: proto.Results{{Name: "1", Data: &one}}})
 }
 
 // reason says in one line why the process is gone. It may be called once exited is closed.

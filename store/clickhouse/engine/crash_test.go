@@ -181,8 +181,42 @@ func TestKilled_RestartsWithEveryAcknowledgedRow(t *testing.T) {
 	if got != strconv.FormatUint(acked.Load(), 10) {
 		t.Errorf("%s rows, %d were acknowledged", got, acked.Load())
 	}
-	want := fmt.Sprintf("# HELP metricstream_engine_restarts_total How often the embedded ClickHouse engine was started again after it died.\n# TYPE metricstream_engine_restarts_total counter\nmetricstream_engine_restarts_total %d\n", kills)
+	checkRestarts(t, registry, kills, 0)
+}
+
+// checkRestarts compares the metric of restarts.
+func checkRestarts(t *testing.T, registry *prometheus.Registry, died, hung int) {
+	t.Helper()
+	want := fmt.Sprintf(`# HELP metricstream_engine_restarts_total How often the embedded ClickHouse engine was started again, by the reason: died, hung or failed_start.
+# TYPE metricstream_engine_restarts_total counter
+metricstream_engine_restarts_total{reason="died"} %d
+metricstream_engine_restarts_total{reason="failed_start"} 0
+metricstream_engine_restarts_total{reason="hung"} %d
+`, died, hung)
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "metricstream_engine_restarts_total"); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestHung_IsKilledAndRestarted stops the engine's process, as a deadlock would: it lives and answers nothing.
+func TestHung_IsKilledAndRestarted(t *testing.T) {
+	t.Parallel() // it waits, mostly
+	o := options(t, t.TempDir())
+	registry := prometheus.NewRegistry()
+	o.Registerer = registry
+	e := start(t, o)
+	conn := open(t, e.DSN(), nil)
+	execute(t, conn, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
+	execute(t, conn, "INSERT INTO t SELECT number FROM numbers(10)")
+	pid := e.PID()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the engine that hung", func() bool { return !running(pid) })
+	eventually(t, "another engine", func() bool { return e.PID() != 0 && e.PID() != pid })
+	eventually(t, "the data", func() bool {
+		var n uint64
+		return open(t, e.DSN(), nil).QueryRow(t.Context(), "SELECT count() FROM t").Scan(&n) == nil && n == 10
+	})
+	checkRestarts(t, registry, 0, 1)
 }

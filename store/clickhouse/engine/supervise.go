@@ -67,46 +67,71 @@ func (e *Engine) startChild(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// supervise owns the child until the context ends: it waits for its death and starts the next one, with the
+// supervise owns the child until the context ends: it waits for its end and starts the next one, with the
 // same port and password so that clients only have to reconnect.
 func (e *Engine) supervise(ctx context.Context, c *child) {
 	defer close(e.stopped)
 	backoff := minBackoff
 	for {
-		if c != nil {
-			started := time.Now()
+		started := time.Now()
+		end := e.outlive(ctx, c)
+		e.child.Store(nil)
+		e.metrics.up.Set(0)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) > stableAfter {
+			backoff = minBackoff
+		}
+		e.logger.Error("the ClickHouse engine ended and is restarted", "end", end, "reason", c.reason(), "pid", c.pid(), "in", backoff)
+		for c = nil; c == nil; end = endFailedStart {
 			select {
 			case <-ctx.Done():
-				c.shutdown()
-				<-c.exited
-				e.child.Store(nil)
-				e.metrics.up.Set(0)
 				return
-			case <-c.exited:
+			case <-time.After(backoff):
 			}
-			e.child.Store(nil)
-			e.metrics.up.Set(0)
-			if time.Since(started) > stableAfter {
-				backoff = minBackoff
-			}
-			e.logger.Error("the ClickHouse engine died and is restarted", "reason", c.reason(), "pid", c.pid(), "in", backoff)
+			backoff = min(2*backoff, maxBackoff)
+			e.metrics.restarts.WithLabelValues(end).Inc()
+			c = e.restart(ctx, backoff)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(backoff):
-		}
-		backoff = min(2*backoff, maxBackoff)
-		e.metrics.restarts.Inc()
-		started := time.Now()
-		var err error
-		if c, err = e.startChild(ctx); err != nil {
-			c = nil
-			if ctx.Err() == nil {
-				e.logger.Error("cannot restart the ClickHouse engine, trying again", "err", err, "in", backoff)
-			}
-			continue
-		}
-		e.logger.Info("the ClickHouse engine answers again", "pid", c.pid(), "after", time.Since(started))
 	}
+}
+
+// outlive waits until the child has ended, by itself, because it hung and was killed, or because the context has
+// ended and it was told to shut down. It returns which of the first two it was.
+func (e *Engine) outlive(ctx context.Context, c *child) (end string) {
+	watching, stop := context.WithCancel(ctx)
+	hung := make(chan bool, 1)
+	go func() {
+		is := hangs(watching, e.access)
+		if is {
+			c.kill()
+		}
+		hung <- is
+	}()
+	select {
+	case <-ctx.Done():
+		c.shutdown()
+	case <-c.exited:
+	}
+	<-c.exited
+	stop()
+	if <-hung {
+		return endHung
+	}
+	return endDied
+}
+
+// restart starts a child; it returns nil where it cannot.
+func (e *Engine) restart(ctx context.Context, backoff time.Duration) *child {
+	started := time.Now()
+	c, err := e.startChild(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.logger.Error("cannot restart the ClickHouse engine, trying again", "err", err, "in", backoff)
+		}
+		return nil
+	}
+	e.logger.Info("the ClickHouse engine answers again", "pid", c.pid(), "after", time.Since(started))
+	return c
 }
