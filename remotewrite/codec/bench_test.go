@@ -70,6 +70,8 @@ func benchV2(b *testing.B) []byte {
 func BenchmarkDecodeV1(b *testing.B) {
 	body := benchV1(b)
 	b.Run("ours", func(b *testing.B) { benchOurs(b, V1, body) })
+	b.Run("elected", func(b *testing.B) { benchPair(b, V1, body, false) })
+	b.Run("duplicates", func(b *testing.B) { benchPair(b, V1, body, true) })
 	b.Run("generated", func(b *testing.B) { benchGenerated(b, body, func() message { return &prompb.WriteRequest{} }) })
 	b.Run("snappy", func(b *testing.B) { benchSnappy(b, body) })
 }
@@ -77,14 +79,26 @@ func BenchmarkDecodeV1(b *testing.B) {
 func BenchmarkDecodeV2(b *testing.B) {
 	body := benchV2(b)
 	b.Run("ours", func(b *testing.B) { benchOurs(b, V2, body) })
+	b.Run("elected", func(b *testing.B) { benchPair(b, V2, body, false) })
+	b.Run("duplicates", func(b *testing.B) { benchPair(b, V2, body, true) })
 	b.Run("generated", func(b *testing.B) { benchGenerated(b, body, func() message { return &writev2.Request{} }) })
 	b.Run("snappy", func(b *testing.B) { benchSnappy(b, body) })
 }
 
 // benchOurs measures the steady state: every series has been seen before. Snappy is included.
 func benchOurs(b *testing.B, v Version, body []byte) {
+	benchSteady(b, NewDecoder(testLimits(), NewCache(1<<20, 3600_000)), v, body, nil)
+}
+
+// benchPair is benchOurs for replicas of pairs: one that is taken, and one that is dropped.
+func benchPair(b *testing.B, v Version, body []byte, duplicate bool) {
 	d := NewDecoder(testLimits(), NewCache(1<<20, 3600_000))
-	var r Request
+	d.DetectPairs(PairLabels{Cluster: "cluster", Replica: "prometheus"})
+	benchSteady(b, d, v, body, func(Pair) (bool, error) { return duplicate, nil })
+}
+
+func benchSteady(b *testing.B, d *Decoder, v Version, body []byte, judge func(Pair) (bool, error)) {
+	r := Request{Judge: judge}
 	var buf []byte
 	decode := func() {
 		var err error
@@ -94,7 +108,7 @@ func benchOurs(b *testing.B, v Version, body []byte) {
 		if err := d.Decode(&r, v, "anonymous", buf, testNowMs); err != nil {
 			b.Fatal(err)
 		}
-		if r.Batch.Samples.Len() != benchSeries || r.Rejected.Total() != 0 {
+		if r.Accepted.Samples+r.Duplicates.Samples != benchSeries || r.Rejected.Total() != 0 {
 			b.Fatalf("decoded %d samples, refused %s", r.Batch.Samples.Len(), r.Rejected.String())
 		}
 		r.Commit()

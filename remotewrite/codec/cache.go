@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"sync/atomic"
+	"unique"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/zeebo/xxh3"
@@ -19,12 +20,12 @@ import (
 //
 // It is bounded: what was not seen for a while is dropped, and beyond the limit series are parsed each time.
 type Cache struct {
-	limit  int // entries of a shard
+	limit  int // series of a shard
 	idleMs int64
 	seed   uint64
 
-	wire [cacheShards]table[series]
-	keys [cacheShards]table[series]
+	wire [cacheShards]table[sighting]
+	keys [cacheShards]table[*series]
 
 	nextSweepMs atomic.Int64
 	nextShard   atomic.Uint64
@@ -33,6 +34,17 @@ type Cache struct {
 }
 
 const cacheShards = 16
+
+// formsPerSeries is how many label sets on the wire the cache remembers for each series it has room for: a series
+// comes as 1.0 and as 2.0, or from each replica of a pair.
+const formsPerSeries = 2
+
+// sighting is what a label set on the wire leads to: the series, and the replica that the label set names, the zero
+// handle where it names none.
+type sighting struct {
+	series *series
+	pair   unique.Handle[Pair]
+}
 
 // NewCache returns a cache of at most maxSeries series that forgets a series idleMs after it was last seen.
 func NewCache(maxSeries int, idleMs int64) *Cache {
@@ -64,20 +76,20 @@ func (c *Cache) tenantSeed(tenant string, v Version) uint64 {
 	return xxh3.HashStringSeed(tenant, c.seed+uint64(v))
 }
 
-// find returns the series with this hash, or nil.
-func (c *Cache) find(h hash128, tenant string, nowMs int64) *series {
+// find returns what a label set with this hash leads to; its series is nil where that is not known.
+func (c *Cache) find(h hash128, tenant string, nowMs int64) sighting {
 	e := c.wire[h.hi%cacheShards].find(h)
-	if e == nil || e.value.tenant != tenant {
-		return nil
+	if e == nil || e.value.series.tenant != tenant {
+		return sighting{}
 	}
 	touch(&e.usedMs, nowMs)
-	touch(&e.value.usedMs, nowMs)
+	touch(&e.value.series.usedMs, nowMs)
 	return e.value
 }
 
-// add returns the series of a label set that was not found by its hash, and remembers it if there is room. It
-// returns nil if another label set has the key.
-func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, nowMs int64) *series {
+// add returns the series of a label set that was not found by its hash, and remembers it, with the replica that the
+// label set names, if there is room. It returns nil if another label set has the key.
+func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, pair unique.Handle[Pair], nowMs int64) *series {
 	c.misses.Add(1)
 	byKey := c.hashKey(key)
 	s := &series{tenant: tenant, key: key, hash: byKey.lo, labels: ls}
@@ -93,7 +105,7 @@ func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, n
 		return nil
 	}
 	touch(&s.usedMs, nowMs)
-	if c.wire[h.hi%cacheShards].add(h, s, nowMs, c.limit) == nil {
+	if c.wire[h.hi%cacheShards].add(h, sighting{s, pair}, nowMs, formsPerSeries*c.limit) == nil {
 		c.full.Add(1)
 	}
 	return s
@@ -111,8 +123,8 @@ func (c *Cache) sweep(nowMs int64) {
 		idleMs /= 4 // others wait for the room
 	}
 	since := nowMs - idleMs
-	c.wire[shard].sweep(func(e *entry[series]) bool { return e.usedMs.Load() >= since })
-	n := c.keys[shard].sweep(func(e *entry[series]) bool { return e.value.usedMs.Load() >= since })
+	c.wire[shard].sweep(func(e *entry[sighting]) bool { return e.usedMs.Load() >= since })
+	n := c.keys[shard].sweep(func(e *entry[*series]) bool { return e.value.usedMs.Load() >= since })
 	c.evicted.Add(uint64(n))
 }
 

@@ -35,6 +35,7 @@ type Limits struct {
 type Decoder struct {
 	limits Limits
 	cache  *Cache
+	pairs  PairLabels
 
 	// keyOf is store.KeyOf; tests replace it, because colliding keys are hard to come by.
 	keyOf func(tenant string, ls labels.Labels) store.Key

@@ -26,8 +26,8 @@ func refused(why Reason, at int) refusal { return refusal{refused: true, why: wh
 // lookup returns the target of a TimeSeries message whose labels have this hash. Only a label set that the cache
 // does not have is parsed, by parse, which adds them to r.labels.
 func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, error) {
-	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s != nil {
-		return target{series: s, slot: -1}, nil
+	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s.series != nil {
+		return r.targetOf(s)
 	}
 	t := target{slot: -1}
 	r.labels = r.labels[:0]
@@ -42,12 +42,14 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 		r.refuse(&t, bad.why, func() (string, string) { return r.explainSeries(bad) })
 		return t, nil
 	}
+	pair := r.takePair()
 	ls := r.buildLabels()
-	t.series = r.decoder.cache.add(h, r.tenant, r.decoder.keyOf(r.tenant, ls), ls, r.nowMs)
-	if t.series == nil {
+	s := r.decoder.cache.add(h, r.tenant, r.decoder.keyOf(r.tenant, ls), ls, pair, r.nowMs)
+	if s == nil {
 		r.refuse(&t, KeyCollision, func() (string, string) { return explainCollision(ls) })
+		return t, nil
 	}
-	return t, nil
+	return r.targetOf(sighting{s, pair})
 }
 
 // addLabel appends a label to r.labels. A label without a value is the same as none. Of labels beyond the limit only

@@ -20,6 +20,13 @@ type Request struct {
 	// Accepted counts what is in the batch.
 	Accepted Counts
 
+	// Judge decides whether what a replica of a pair sent is a duplicate. It is asked once for each run of series
+	// with the same pair; an error of it is Decode's. It has to be set where the decoder has [PairLabels].
+	Judge func(Pair) (duplicate bool, err error)
+
+	// Duplicates counts what is not in the batch because another replica of the same pair sends it.
+	Duplicates Counts
+
 	// Rejected is what is not, and why.
 	Rejected Rejected
 
@@ -45,6 +52,7 @@ type Request struct {
 	symbols  []symbol
 	refs     []uint32
 	metadata map[uint64]struct{} // hashes of what is in Batch.Metadata
+	judged   judgement
 }
 
 // Counts are numbers of points.
@@ -60,7 +68,7 @@ type slot struct {
 
 func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	r.Batch.Reset()
-	r.Accepted = Counts{}
+	r.Accepted, r.Duplicates, r.judged = Counts{}, Counts{}, judgement{}
 	r.Rejected.reset()
 	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
 	r.oldestMs = 0
@@ -108,6 +116,9 @@ func (r *Request) Bytes() int {
 type target struct {
 	series *series // nil: the message is refused, for the reason below
 	slot   int     // -1 until a point is accepted
+	// duplicate says that the points are to be counted and nothing more.
+	duplicate bool
+
 	why    Reason
 	shown  string // the series and the detail, for Rejected
 	detail string
@@ -229,8 +240,10 @@ func (r *Request) close(t *target) {
 }
 
 // count counts a point against the limit on requests.
-func (r *Request) count() error {
-	r.points++
+func (r *Request) count() error { return r.countPoints(1) }
+
+func (r *Request) countPoints(n int) error {
+	r.points += n
 	if r.points > r.decoder.limits.Points {
 		return store.Invalidf("%w: it has more than %d samples, histograms, exemplars and metadata messages", ErrTooMuch, r.decoder.limits.Points)
 	}

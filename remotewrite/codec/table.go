@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// table is a hash table from a 128-bit hash to *T for many readers: a look-up takes no lock. Hashes are uniform,
+// table is a hash table from a 128-bit hash to a T for many readers: a look-up takes no lock. Hashes are uniform,
 // so their low bits choose the slot. Entries are removed only by sweep, which builds the table anew.
 type table[T any] struct {
 	slots atomic.Pointer[[]atomic.Pointer[entry[T]]]
@@ -16,7 +16,7 @@ type table[T any] struct {
 
 type entry[T any] struct {
 	hash   hash128
-	value  *T
+	value  T
 	usedMs atomic.Int64
 }
 
@@ -45,7 +45,7 @@ func probe[T any](slots []atomic.Pointer[entry[T]], h hash128) *entry[T] {
 
 // add returns the entry of the hash, which it makes of value where there is none and fewer than limit are
 // there; nil says that the table is full.
-func (t *table[T]) add(h hash128, value *T, nowMs int64, limit int) *entry[T] {
+func (t *table[T]) add(h hash128, value T, nowMs int64, limit int) *entry[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.find(h); e != nil {

@@ -67,6 +67,9 @@ func (r *Request) seriesV1(msg []byte) error {
 	if err != nil {
 		return err
 	}
+	if t.duplicate {
+		return r.skipSeriesV1(msg[rest:])
+	}
 	in := reader{buf: msg, pos: rest}
 	for {
 		field, wire, ok := in.next()

@@ -110,6 +110,9 @@ func (r *Request) seriesV2(msg []byte) error {
 	if err != nil {
 		return err
 	}
+	if t.duplicate {
+		return r.addDuplicates(Counts{Samples: head.samples, Histograms: head.histograms, Exemplars: head.exemplars})
+	}
 	if head.samples == 1 && head.histograms+head.exemplars == 0 {
 		err = r.sample(&t, head.sample, V2, head.createdMs)
 	} else {
@@ -179,7 +182,7 @@ func (r *Request) pointsV2(t *target, msg []byte, createdMs int64) error {
 func (r *Request) targetV2(h *headV2) (target, error) {
 	r.hashRefs()
 	t, err := r.lookup(r.hashOf(r.raw), func() (refusal, error) { return r.labelsOfRefs(), nil })
-	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil {
+	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil && !t.duplicate {
 		ls := t.series.labels
 		r.refuse(&t, EmptySeries, func() (string, string) {
 			series := showSeries(ls)
