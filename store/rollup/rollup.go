@@ -77,6 +77,26 @@ const NeedsRaw Flags = 1
 // or its start timestamp. It is defined where the bucket has both.
 const LastResets Flags = 2
 
+// SecondResets is set on a histogram row where the second sample of the bucket is a counter reset against the first.
+// Comp leaves the first sample out then, because the engine ignores the first sample of a window that a reset follows:
+// a reader adds First to Comp wherever the row is not the first of its window.
+const SecondResets Flags = 4
+
+// StartOverlap is set where the start timestamp of a sample lies before the sample before it and is not that one's
+// start timestamp: PromQL warns of it.
+const StartOverlap Flags = 8
+
+// HasGauge is set on a histogram row where some histogram is a gauge, HasCounter where some is not: PromQL warns where
+// a function does not go with what it is given.
+const (
+	HasGauge   Flags = 16
+	HasCounter Flags = 32
+)
+
+// NoMinutes is set on the row of an hour whose series is so sparse that its minutes have no rows: raw has the same in
+// less space.
+const NoMinutes Flags = 64
+
 // Rows are the float rows of one series in order of time, as columns. All slices that were asked for have the same
 // length; the others are nil. A bucket in which the series had only stale markers has N = 0 and StaleMs; one
 // without anything has no row.
@@ -125,8 +145,13 @@ type HistogramRow struct {
 
 // Series is one series as read from a tier. A series may have float rows and histogram rows, not in one bucket.
 type Series struct {
-	Key        store.Key
-	Labels     labels.Labels
+	Key    store.Key
+	Labels labels.Labels
+
+	// Class is the retention class, which a [Writer] looks at and a [Reader] leaves 0. A writer leaves out the rows of
+	// tiers that a class does not keep.
+	Class uint8
+
 	Rows       Rows
 	Histograms []HistogramRow
 }

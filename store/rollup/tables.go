@@ -1,0 +1,98 @@
+package rollup
+
+import (
+	"context"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// GraceMs is how long after its end an hour is left open for samples that are on their way.
+const GraceMs = 2 * minuteMs
+
+// Source reads what the hours are folded from.
+type Source interface {
+	// ReadRaw calls yield for each series, of all tenants, that has a sample in the span, in ascending order of the
+	// keys. keys, where not nil, are the only series that are read; they are sorted. A series is read by the rules of
+	// [store.Reader]: one sample for each timestamp, and the start that is in force where the span begins. The series
+	// and everything in it belong to the reader again when yield returns. An error from yield ends the read and is
+	// returned as it is.
+	ReadRaw(ctx context.Context, span Span, keys []store.Key, yield func(*RawSeries) error) error
+
+	// Days returns the days, in ascending order, that may have samples, as the milliseconds of their beginnings in UTC.
+	Days(ctx context.Context) ([]int64, error)
+
+	// Progress returns what is written of the log, by partition: the sum of offsets makes a fold's version, and the
+	// times tell which hours are complete.
+	Progress(ctx context.Context) ([]store.Progress, error)
+}
+
+// RawSeries is one series' samples in a span. Labels are not set.
+type RawSeries struct {
+	store.SeriesData
+	Key store.Key
+
+	// Class is the retention class of the samples; rows get the same.
+	Class uint8
+}
+
+// State is how far an hour is.
+type State uint8
+
+const (
+	// Open is an hour that nobody has folded.
+	Open State = iota
+	// Closing is an hour that somebody began to fold: whoever writes samples into it has to leave a mark.
+	Closing
+	// Closed is an hour whose rows are written.
+	Closed
+)
+
+// HourState says how far the hour that ends at EndMs is. Of several that were recorded for an hour the one with the
+// greatest Version holds, and of one version the greatest State, in whatever order they were recorded: so a fold that
+// comes late with an old version changes nothing.
+type HourState struct {
+	EndMs   int64
+	State   State
+	Version uint64
+
+	// MinSamples is the number of samples in the hour from which on a series got rows of a minute.
+	MinSamples uint32
+}
+
+// Mark says that samples of a series were written into an hour after its fold began. A mark whose Key is the zero one
+// is about all series of the hour. A mark is identified by all of its fields.
+type Mark struct {
+	EndMs int64 // of the hour
+	Key   store.Key
+
+	// Token tells the marks of one write from those of others, so that clearing marks leaves those that came after they
+	// were read. WrittenMs is the wall clock of the write.
+	Token     uint64
+	WrittenMs int64
+}
+
+// Ledger keeps the states of the hours and the marks. Everything is durable when a method returned nil, and seen by
+// every call that begins after that, by whomever.
+type Ledger interface {
+	// Hours returns the states of the hours whose ends lie in the span, in ascending order; open ones are left out.
+	Hours(ctx context.Context, span Span) ([]HourState, error)
+
+	// SetHours records states.
+	SetHours(ctx context.Context, states []HourState) error
+
+	// Marks returns at most limit marks, those of the earliest hours first.
+	Marks(ctx context.Context, limit int) ([]Mark, error)
+
+	// WriteMarks records marks.
+	WriteMarks(ctx context.Context, marks []Mark) error
+
+	// ClearMarks removes exactly these marks.
+	ClearMarks(ctx context.Context, marks []Mark) error
+}
+
+// Tables is all that the downsampler works on.
+type Tables interface {
+	Source
+	Ledger
+	Writer
+}
