@@ -59,7 +59,8 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 // The schema says what is said of it: deduplication by tokens is off, statistics are off, files are synced.
 func TestTablesHaveTheirSettings(t *testing.T) {
 	s := open(t)
-	for _, table := range []string{"samples", "starts", "histograms", "exemplars", "series", "postings", "metric_metadata", "ingest_progress"} {
+	for _, table := range []string{"samples", "starts", "histograms", "exemplars", "series", "postings", "metric_metadata", "ingest_progress",
+		"rollup_1m", "rollup_1h", "rollup_histograms_1m", "rollup_histograms_1h"} {
 		var definition string
 		if err := s.Scan(context.Background(), "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = '"+table+"'", &definition); err != nil {
 			t.Fatalf("table %s: %v", table, err)

@@ -62,5 +62,6 @@ func tablesWithout(ctx context.Context, conn clickhouse.Conn, setting string) ([
 // ours are the tables of the schema's files.
 var ours = map[string]bool{
 	"samples": true, "starts": true, "histograms": true, "exemplars": true, "series": true, "postings": true,
-	"metric_metadata": true, "ingest_progress": true,
+	"metric_metadata": true, "ingest_progress": true, "rollup_1m": true, "rollup_1h": true,
+	"rollup_histograms_1m": true, "rollup_histograms_1h": true,
 }

@@ -48,6 +48,7 @@ func TestStatementsAreGolden(t *testing.T) {
 		{"histograms", few.Histograms()},
 		{"starts", few.Starts()},
 		{"exemplars", few.Exemplars()},
+		{"rows of a tier", few.Tier("rollup_1m", []string{"metric", "id", "bucket", "n"})},
 		{"metadata", Metadata("anonymous", "")},
 		{"metadata of one", Metadata("anonymous", "up")},
 	} {

@@ -1,0 +1,23 @@
+package sqlgen
+
+import "strings"
+
+// Tier returns the columns of a tier's table in the order of keys and buckets, of the buckets whose ends lie in [MinMs,
+// MaxMs]. Rows of one series and bucket may be several.
+func (p Points) Tier(table string, columns []string) Statement {
+	var b builder
+	p.where(&b)
+	const minuteMs = 60_000
+	b.where("bucket >= " + b.int64(ceilDiv(p.MinMs, minuteMs)))
+	b.where("bucket <= " + b.int64(-ceilDiv(-p.MaxMs, minuteMs)))
+	return b.statement("SELECT " + strings.Join(columns, ", ") + " FROM " + table + " $WHERE ORDER BY metric, id, bucket")
+}
+
+// ceilDiv divides and rounds up.
+func ceilDiv(a, b int64) int64 {
+	q := a / b
+	if a%b > 0 {
+		q++
+	}
+	return q
+}
