@@ -127,7 +127,8 @@ type Rows struct {
 	M2 []float64
 }
 
-// HistogramRow is the row of a bucket that has native histograms. What is a pointer belongs to the row.
+// HistogramRow is the row of a bucket that has native histograms. What is a pointer belongs to the row, and nobody
+// changes First, Last and Prev. Their hints and that of Sum are GaugeType or UnknownCounterReset.
 type HistogramRow struct {
 	EndMs   int64
 	N       uint32
@@ -138,8 +139,8 @@ type HistogramRow struct {
 	First, Last, Prev         *histogram.FloatHistogram
 	FirstStartMs, LastStartMs int64
 
-	Sum             *histogram.FloatHistogram // of all the bucket's histograms
-	Comp            *histogram.FloatHistogram // nil without a reset
+	Sum             *histogram.FloatHistogram // of all the bucket's histograms; nil with NeedsRaw
+	Comp            *histogram.FloatHistogram // nil without a reset, and with NeedsRaw
 	Resets, Changes uint32
 }
 

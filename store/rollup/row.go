@@ -1,0 +1,103 @@
+package rollup
+
+// Row is one row of [Rows]. Columns that were not asked for are zero.
+type Row struct {
+	EndMs   int64
+	N       uint32
+	Flags   Flags
+	StaleMs int64
+
+	FirstMs, LastMs, PrevMs   int64
+	First, Last, Prev         float64
+	FirstStartMs, LastStartMs int64
+
+	Sum, Min, Max   float64
+	Comp            float64
+	Resets, Changes uint32
+	M2              float64
+}
+
+// Len returns the number of rows.
+func (r *Rows) Len() int { return len(r.EndsMs) }
+
+// Row returns a row.
+func (r *Rows) Row(i int) Row {
+	return Row{
+		EndMs: r.EndsMs[i], N: r.N[i], Flags: r.Flags[i], StaleMs: r.StaleMs[i],
+		FirstMs: at(r.FirstMs, i), First: at(r.First, i), FirstStartMs: at(r.FirstStartMs, i),
+		LastMs: at(r.LastMs, i), Last: at(r.Last, i), LastStartMs: at(r.LastStartMs, i),
+		PrevMs: at(r.PrevMs, i), Prev: at(r.Prev, i),
+		Sum: at(r.Sum, i), Min: at(r.Min, i), Max: at(r.Max, i), Comp: at(r.Comp, i),
+		Resets: at(r.Resets, i), Changes: at(r.Changes, i), M2: at(r.M2, i),
+	}
+}
+
+// at returns an element of a column, or zero where nobody asked for the column.
+func at[T any](column []T, i int) (v T) {
+	if i < len(column) {
+		v = column[i]
+	}
+	return v
+}
+
+// Append adds a row, of which it takes the columns c. All rows of r have to have the same.
+func (r *Rows) Append(row Row, c Columns) {
+	r.EndsMs = append(r.EndsMs, row.EndMs)
+	r.N = append(r.N, row.N)
+	r.Flags = append(r.Flags, row.Flags)
+	r.StaleMs = append(r.StaleMs, row.StaleMs)
+	if c&FirstColumns != 0 {
+		r.FirstMs = append(r.FirstMs, row.FirstMs)
+		r.First = append(r.First, row.First)
+		r.FirstStartMs = append(r.FirstStartMs, row.FirstStartMs)
+	}
+	if c&LastColumns != 0 {
+		r.LastMs = append(r.LastMs, row.LastMs)
+		r.Last = append(r.Last, row.Last)
+		r.LastStartMs = append(r.LastStartMs, row.LastStartMs)
+	}
+	if c&PrevColumns != 0 {
+		r.PrevMs = append(r.PrevMs, row.PrevMs)
+		r.Prev = append(r.Prev, row.Prev)
+	}
+	if c&SumColumn != 0 {
+		r.Sum = append(r.Sum, row.Sum)
+	}
+	if c&MinColumn != 0 {
+		r.Min = append(r.Min, row.Min)
+	}
+	if c&MaxColumn != 0 {
+		r.Max = append(r.Max, row.Max)
+	}
+	if c&CompColumn != 0 {
+		r.Comp = append(r.Comp, row.Comp)
+	}
+	if c&ResetsColumn != 0 {
+		r.Resets = append(r.Resets, row.Resets)
+	}
+	if c&ChangesColumn != 0 {
+		r.Changes = append(r.Changes, row.Changes)
+	}
+	if c&M2Column != 0 {
+		r.M2 = append(r.M2, row.M2)
+	}
+}
+
+// AppendRows adds the rows [from, to) of other, which have the columns c.
+func (r *Rows) AppendRows(other *Rows, from, to int, c Columns) {
+	for i := from; i < to; i++ {
+		r.Append(other.Row(i), c)
+	}
+}
+
+// Reset empties the columns and keeps their memory.
+func (r *Rows) Reset() {
+	*r = Rows{
+		EndsMs: r.EndsMs[:0], N: r.N[:0], Flags: r.Flags[:0], StaleMs: r.StaleMs[:0],
+		FirstMs: r.FirstMs[:0], First: r.First[:0], FirstStartMs: r.FirstStartMs[:0],
+		LastMs: r.LastMs[:0], Last: r.Last[:0], LastStartMs: r.LastStartMs[:0],
+		PrevMs: r.PrevMs[:0], Prev: r.Prev[:0],
+		Sum: r.Sum[:0], Min: r.Min[:0], Max: r.Max[:0], Comp: r.Comp[:0],
+		Resets: r.Resets[:0], Changes: r.Changes[:0], M2: r.M2[:0],
+	}
+}
