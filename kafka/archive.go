@@ -64,6 +64,12 @@ func OpenArchive(ctx context.Context, cfg Config, dir string, logger *slog.Logge
 	}, nil
 }
 
+// NewArchive returns the archive of the log that a client reaches, for reading only. The function opens what reads. The
+// client stays the caller's: there is nothing to close.
+func NewArchive(cfg Config, client sarama.Client, consumer func() (sarama.Consumer, error)) *Archive {
+	return &Archive{cfg: cfg, partitions: cfg.Partitions, source: brokers{client, consumer}}
+}
+
 func openBrokerArchive(ctx context.Context, cfg Config, logger *slog.Logger) (*Archive, error) {
 	connecting, cancel := context.WithTimeout(ctx, archiveConnectTimeout)
 	defer cancel()
@@ -71,7 +77,7 @@ func openBrokerArchive(ctx context.Context, cfg Config, logger *slog.Logger) (*A
 	if err != nil {
 		return nil, err
 	}
-	a := &Archive{cfg: cfg, source: brokers{client}}
+	a := NewArchive(cfg, client, func() (sarama.Consumer, error) { return sarama.NewConsumerFromClient(client) })
 	if a.partitions, err = countPartitions(client, cfg.Topic); err == nil {
 		_, err = countPartitions(client, cfg.DeadLetterTopic)
 	}

@@ -60,7 +60,10 @@ func (f folders) close() error {
 }
 
 // brokers are a Kafka cluster.
-type brokers struct{ client sarama.Client }
+type brokers struct {
+	client   sarama.Client
+	consumer func() (sarama.Consumer, error)
+}
 
 // brokerIdle is how long no record may come before a read gives up. Our own topics have a record at every offset.
 const brokerIdle = 30 * time.Second
@@ -91,7 +94,7 @@ func (b brokers) read(ctx context.Context, topic string, partition int32, from, 
 	if from >= to {
 		return nil
 	}
-	consumer, err := sarama.NewConsumerFromClient(b.client)
+	consumer, err := b.consumer()
 	if err != nil {
 		return fmt.Errorf("cannot read from Kafka: %w", err)
 	}
