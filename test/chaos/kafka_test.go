@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +29,9 @@ var (
 
 // cluster is a receiver, two consumers and a querier on Apache Kafka and one ClickHouse.
 type cluster struct {
-	kafka             *testenv.Kafka
+	kafka             *testenv.Kafka // the broker, nil where there are several
+	brokers           []string
+	flags             []string
 	receiver, querier *node
 	consumers         [2]*node
 	tables            *database
@@ -113,18 +117,37 @@ func (c *cluster) finish(t *testing.T, l *load, table *table) {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{kafka: testenv.StartKafka(t)}
-	dsn := testenv.StartEngine(t)
-	flags := []string{"--kafka.brokers=" + c.kafka.Address, "--clickhouse.dsn=" + dsn}
-	c.receiver, c.querier = newNode(t, "receiver", flags...), newNode(t, "querier", flags...)
+	kafka := testenv.StartKafka(t)
+	c := startClusterOn(t, []string{kafka.Address}, ownDatabase(t, testenv.StartEngine(t)))
+	c.kafka = kafka
+	return c
+}
+
+// startClusterOn starts the roles on brokers and a database that are there.
+func startClusterOn(t *testing.T, brokers []string, dsn string) *cluster {
+	t.Helper()
+	c := &cluster{brokers: brokers}
+	c.flags = []string{"--kafka.brokers=" + strings.Join(brokers, ","), "--clickhouse.dsn=" + dsn}
+	c.receiver, c.querier = newNode(t, "receiver", c.flags...), newNode(t, "querier", c.flags...)
 	for i := range c.consumers {
-		c.consumers[i] = newNode(t, "consumer", flags...)
+		c.consumers[i] = newNode(t, "consumer", c.flags...)
 		c.consumers[i].startReady(t)
 	}
 	c.receiver.startReady(t)
 	c.querier.startReady(t)
 	c.tables = openDatabase(t, dsn)
 	return c
+}
+
+// ownDatabase returns the address of a database of the test's own in a ClickHouse that several tests share.
+func ownDatabase(t *testing.T, engine string) string {
+	t.Helper()
+	dsn, err := url.Parse(engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn.Path = "/" + t.Name()
+	return dsn.String()
 }
 
 // killAtRevoke kills a consumer while it writes the last rows of partitions that another is to have.
@@ -175,7 +198,7 @@ func (c *cluster) admin(t *testing.T) sarama.ClusterAdmin {
 	t.Helper()
 	config := sarama.NewConfig()
 	config.Version = sarama.V3_6_0_0
-	admin, err := sarama.NewClusterAdmin([]string{c.kafka.Address}, config)
+	admin, err := sarama.NewClusterAdmin(c.brokers, config)
 	if err != nil {
 		t.Fatalf("cannot administer Kafka: %v", err)
 	}

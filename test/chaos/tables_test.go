@@ -26,7 +26,9 @@ func openDatabase(t *testing.T, dsn string) *database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Auth.Database = "metricstream"
+	if o.Auth.Database == "" {
+		o.Auth.Database = "metricstream"
+	}
 	conn, err := clickhouse.Open(o)
 	if err != nil {
 		t.Fatal(err)
