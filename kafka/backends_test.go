@@ -2,13 +2,16 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/metricstream/metricstream/internal/testenv"
@@ -39,6 +42,13 @@ func TestEmbeddedLog(t *testing.T) {
 			}
 		}
 		b.log = b.start()
+		b.recreate = func() {
+			b.stop()
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			b.log = b.start()
+		}
 		t.Cleanup(func() { b.stop() })
 		return b
 	})
@@ -64,8 +74,33 @@ func overBrokers(address string, stop func(), start func()) func(t *testing.T) *
 		}
 		b := &backend{cfg: cfg, log: connect(), stop: stop}
 		b.start = func() *Log { start(); return b.log } // the client comes back by itself
+		b.recreate = func() { recreateTopic(t, cfg) }
 		t.Cleanup(func() { b.log.Close() })
 		return b
+	}
+}
+
+// recreateTopic deletes a topic and creates it again.
+func recreateTopic(t *testing.T, cfg Config) {
+	t.Helper()
+	client, err := sarama.NewClient(cfg.Brokers, saramaConfig(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.DeleteTopic(cfg.Topic); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the topic is gone", func() bool {
+		_, err := countPartitions(client, cfg.Topic)
+		return errors.Is(err, sarama.ErrUnknownTopicOrPartition)
+	})
+	if _, err := setUpTopic(client, admin, cfg, cfg.Topic, cfg.Partitions); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -75,6 +110,7 @@ func TestApacheKafka(t *testing.T) {
 	open := overBrokers(k.Address, k.Kill, k.Restart)
 	testLog(t, open)
 	t.Run("a consumer outlives a broker that is away", func(t *testing.T) { testBrokerAway(t, open(t)) })
+	t.Run("a topic is made again under a consumer", func(t *testing.T) { testRecreatedUnderAConsumer(t, open(t)) })
 }
 
 func TestFakeKafka(t *testing.T) {

@@ -100,7 +100,7 @@ func setUpTopics(client sarama.Client, cfg Config, logger *slog.Logger) (int, er
 			"To have no warning set kafka.partitions to it. Do not add partitions to the topic: a series must stay in its own; "+
 			"use a new topic for another number", "topic", cfg.Topic, "partitions", n, "configured", cfg.Partitions)
 	}
-	return n, nil
+	return n, warnOfFewReplicas(client, cfg.Topic, logger)
 }
 
 // setUpTopic returns the number of the topic's partitions, after it created the topic if there was none.
@@ -109,10 +109,15 @@ func setUpTopic(client sarama.Client, admin sarama.ClusterAdmin, cfg Config, top
 	if err == nil || !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		return n, err
 	}
-	detail := &sarama.TopicDetail{NumPartitions: int32(partitions), ReplicationFactor: int16(min(3, len(client.Brokers())))}
+	replicas, inSync := replication(client)
+	least := strconv.Itoa(inSync)
+	detail := &sarama.TopicDetail{
+		NumPartitions: int32(partitions), ReplicationFactor: int16(replicas),
+		ConfigEntries: map[string]*string{"min.insync.replicas": &least},
+	}
 	if limit := cfg.MaxRecordBytes + recordOverhead; limit > brokerMaxBytes {
 		value := strconv.Itoa(limit)
-		detail.ConfigEntries = map[string]*string{"max.message.bytes": &value}
+		detail.ConfigEntries["max.message.bytes"] = &value
 	}
 	err = admin.CreateTopic(topic, detail, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -19,6 +20,9 @@ type claim struct {
 	of        sarama.ConsumerGroupClaim
 	partition int32
 
+	// generation is the topic's as the session knows it.
+	generation string
+
 	// last is the batch that the last record went into, first the time of the first one, maxMs the time of
 	// the latest sample; the collector guards them.
 	last  uint64
@@ -33,20 +37,22 @@ type claim struct {
 type handler struct {
 	consumer *Consumer
 	ctx      context.Context // Run's: the session's is done before the last rows are written
+
+	// generation is the topic's when the session began.
+	generation string
 }
 
 // Setup takes the claims back to where the tables are.
 func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
-	progress, err := h.progress(s.Context())
+	begins, err := h.begins(s.Context())
 	if err != nil {
 		return err
 	}
-	if progress == nil {
-		return nil
-	}
 	for _, p := range s.Claims()[h.consumer.cfg.Topic] {
 		// Without a committed offset, and with one that is not beyond, this does nothing.
-		s.ResetOffset(h.consumer.cfg.Topic, p, progress[p], "")
+		if from := begins(p); from != anywhere {
+			s.ResetOffset(h.consumer.cfg.Topic, p, from, h.generation)
+		}
 	}
 	return nil
 }
@@ -54,20 +60,35 @@ func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 // Cleanup does nothing: each claim has drained when it returned.
 func (h *handler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
-// progress returns where the tables are, nil where nobody is to be asked.
-func (h *handler) progress(ctx context.Context) (map[int32]int64, error) {
+// anywhere is beyond every offset.
+const anywhere = math.MaxInt64
+
+// begins returns the offset behind which a session must not begin, by partition: where the tables are, and the
+// beginning where the committed offset is of another generation.
+func (h *handler) begins(ctx context.Context) (func(partition int32) int64, error) {
 	c := h.consumer
-	if c.opts.Progress == nil {
-		return nil, nil
+	var progress map[int32]int64
+	var committed map[int32]string
+	var err error
+	if c.opts.Progress != nil {
+		if progress, err = c.opts.Progress.Progress(ctx, c.cfg.Topic, h.generation); err != nil {
+			return nil, fmt.Errorf("cannot read how far topic %s was written: %w", c.cfg.Topic, err)
+		}
 	}
-	progress, err := c.opts.Progress.Progress(ctx, c.cfg.Topic)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read how far topic %s was written: %w", c.cfg.Topic, err)
+	if c.opts.Topic != nil {
+		if committed, err = c.opts.Topic.CommittedIn(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if progress == nil {
-		progress = map[int32]int64{}
-	}
-	return progress, nil
+	return func(partition int32) int64 {
+		switch in := committed[partition]; {
+		case in != "" && in != h.generation:
+			return 0
+		case c.opts.Progress == nil:
+			return anywhere
+		}
+		return progress[partition]
+	}, nil
 }
 
 // ConsumeClaim collects a partition's records until it is revoked or the session ends, and returns when they
@@ -78,7 +99,7 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 	if rewound || err != nil {
 		return err
 	}
-	cl := &claim{session: s, of: of, partition: of.Partition()}
+	cl := &claim{session: s, of: of, partition: of.Partition(), generation: h.generation}
 	cl.committed.next = of.InitialOffset()
 	c.addClaim(cl)
 	defer c.removeClaim(cl)
@@ -92,7 +113,7 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 		if first {
 			// Where the log ends before the committed offset it is read from its beginning. The commit has to
 			// go back too: new records take the offsets up to it, and would be skipped after a restart.
-			s.ResetOffset(m.Topic, m.Partition, m.Offset, "")
+			s.ResetOffset(m.Topic, m.Partition, m.Offset, h.generation)
 			first = false
 		}
 		if err := h.collect(cl, m); err != nil {
@@ -112,14 +133,18 @@ func (h *handler) rewind(s sarama.ConsumerGroupSession, of sarama.ConsumerGroupC
 	if begin <= 0 {
 		return false, nil // the oldest
 	}
-	progress, err := h.progress(s.Context())
-	if err != nil || progress == nil || progress[of.Partition()] >= begin {
+	begins, err := h.begins(s.Context())
+	if err != nil {
 		return false, err
 	}
-	s.ResetOffset(of.Topic(), of.Partition(), progress[of.Partition()], "")
+	from := begins(of.Partition())
+	if from >= begin {
+		return false, nil
+	}
+	s.ResetOffset(of.Topic(), of.Partition(), from, h.generation)
 	s.Commit()
-	h.consumer.logger.Warn("the tables have less than was committed, reading the log again", "partition", of.Partition(),
-		"committed_offset", begin, "from_offset", progress[of.Partition()])
+	h.consumer.logger.Warn("the tables have less than was committed, or that was in another topic of this name; reading the log again",
+		"partition", of.Partition(), "committed_offset", begin, "from_offset", from)
 	return true, nil
 }
 

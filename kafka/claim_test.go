@@ -34,7 +34,7 @@ func newFakeSession(claims ...int32) *fakeSession {
 
 type progressFunc func() (map[int32]int64, error)
 
-func (f progressFunc) Progress(context.Context, string) (map[int32]int64, error) { return f() }
+func (f progressFunc) Progress(context.Context, string, string) (map[int32]int64, error) { return f() }
 
 func TestSetupTakesAllClaimsBackAtOnce(t *testing.T) {
 	c := NewConsumer(DefaultConfig(), ConsumerOptions{Progress: progressFunc(func() (map[int32]int64, error) {

@@ -26,6 +26,20 @@ type backend struct {
 	// stop takes the log away, start brings it back with its data.
 	stop  func()
 	start func() *Log
+
+	// recreate makes the topic again, without its records, under whoever uses it; where that cannot be, as with
+	// the embedded log, nobody may.
+	recreate func()
+}
+
+// generation returns the topic's.
+func (b *backend) generation(t *testing.T) string {
+	t.Helper()
+	g, err := b.log.Generation(t.Context())
+	if err != nil || g == "" {
+		t.Fatalf("the generation is %q, %v", g, err)
+	}
+	return g
 }
 
 func (b *backend) restart() {
@@ -34,7 +48,7 @@ func (b *backend) restart() {
 }
 
 func (b *backend) producer() *Producer {
-	return NewProducer(b.cfg, b.log.Producer, ProducerOptions{Partitions: b.log.Partitions})
+	return NewProducer(b.cfg, b.log.Producer, ProducerOptions{Partitions: b.log.Partitions, Topic: b.log})
 }
 
 // running is a consumer that runs.
@@ -76,7 +90,7 @@ func (b *backend) consume(t *testing.T, w store.Writer, progress ProgressReader)
 	}
 	l := &letters{SyncProducer: b.log.DeadLetter}
 	c := NewConsumer(b.cfg, ConsumerOptions{
-		Group: group, Writer: w, Progress: progress, DeadLetter: l, Logger: testLogger(t), Registerer: prometheus.NewRegistry(),
+		Group: group, Topic: b.log, Writer: w, Progress: progress, DeadLetter: l, Logger: testLogger(t), Registerer: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -117,6 +131,8 @@ func testLog(t *testing.T, open func(t *testing.T) *backend) {
 		{"tables that lost rows get them again", testRewind},
 		{"tables that are ahead of the log skip nothing", testAhead},
 		{"offsets that are ahead of the log skip nothing", testCommittedAhead},
+		{"a topic that was made again is read from its beginning", testRecreated},
+		{"tables restored after the topic was made again", testRestoredAfterRecreation},
 		{"rebalance loses nothing", testRebalance},
 		{"revoke with a write in flight", testRevokeInFlight},
 		{"a failing log fails the write", testProducerFailure},
@@ -180,7 +196,8 @@ func testRewind(t *testing.T, b *backend) {
 	c := b.consume(t, w1, w1)
 	eventually(t, "all samples arrive", func() bool { return w1.missing(want) == 0 })
 	c.stop()
-	restored := newTables() // the tables of yesterday: some partitions have something, others nothing
+	restored := newTables()
+	restored.of = w1.of // the tables of yesterday: some partitions have something, others nothing
 	for p := range w1.progress {
 		if p%2 == 0 {
 			restored.progress[p] = 4
@@ -212,6 +229,7 @@ func testRewind(t *testing.T, b *backend) {
 // the old one, which in the new are other records or none.
 func testAhead(t *testing.T, b *backend) {
 	old := newTables()
+	old.of = b.generation(t)
 	for p := range b.log.Partitions {
 		old.progress[int32(p)] = []int64{4, 1000}[p%2]
 	}
@@ -233,13 +251,14 @@ func testCommittedAhead(t *testing.T, b *backend) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := group.Consume(ctx, []string{b.cfg.Topic}, committer{b, 15, cancel}); err != nil {
+	if err := group.Consume(ctx, []string{b.cfg.Topic}, committer{b, 15, "", cancel}); err != nil {
 		t.Fatal(err)
 	}
 	if err := group.Close(); err != nil {
 		t.Fatal(err)
 	}
 	tables := newTables()
+	tables.of = b.generation(t)
 	for p := range b.log.Partitions {
 		tables.progress[int32(p)] = 15
 	}
@@ -256,13 +275,14 @@ func testCommittedAhead(t *testing.T, b *backend) {
 // committer commits an offset of all partitions and ends.
 type committer struct {
 	*backend
-	offset int64
-	done   func()
+	offset   int64
+	metadata string
+	done     func()
 }
 
 func (c committer) Setup(s sarama.ConsumerGroupSession) error {
 	for p := range c.log.Partitions {
-		s.MarkOffset(c.cfg.Topic, int32(p), c.offset, "")
+		s.MarkOffset(c.cfg.Topic, int32(p), c.offset, c.metadata)
 	}
 	s.Commit()
 	c.done()

@@ -13,16 +13,19 @@ import (
 	"github.com/metricstream/metricstream/store"
 )
 
-// ProgressReader knows how far the rows of a topic have reached the tables: what Write was given as
-// store.Progress, by partition. A partition that it does not name has none.
+// ProgressReader knows how far the rows of a generation of a topic have reached the tables: what Write was given
+// as store.Progress, by partition. A partition that it does not name has none.
 type ProgressReader interface {
-	Progress(ctx context.Context, topic string) (nextOffsets map[int32]int64, err error)
+	Progress(ctx context.Context, topic, generation string) (nextOffsets map[int32]int64, err error)
 }
 
 // ConsumerOptions are what a consumer works with.
 type ConsumerOptions struct {
 	// Group is the consumer's membership; Run closes it.
 	Group sarama.ConsumerGroup
+
+	// Topic tells the generation of what Group reads, which is a [Log] then; nil where there is only one ever.
+	Topic TopicReader
 
 	// Writer is given the rows, from one goroutine.
 	Writer store.Writer
@@ -90,7 +93,7 @@ func (c *Consumer) consume(ctx context.Context) {
 	retry := newRetry(c.logger, "cannot consume from the log")
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := c.opts.Group.Consume(ctx, []string{c.cfg.Topic}, &handler{consumer: c, ctx: ctx})
+		err := c.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -102,6 +105,51 @@ func (c *Consumer) consume(ctx context.Context) {
 			err = errSessionEnded
 		}
 		retry.failed(ctx, err)
+	}
+}
+
+// session is a member of the group until the group, ctx or the topic's generation ends it.
+func (c *Consumer) session(ctx context.Context) error {
+	generation, err := c.generation(ctx)
+	if err != nil {
+		return err
+	}
+	session, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	if c.opts.Topic != nil {
+		watching.Go(func() { c.watch(session, generation, end) })
+	}
+	err = c.opts.Group.Consume(session, []string{c.cfg.Topic}, &handler{consumer: c, ctx: ctx, generation: generation})
+	end()
+	watching.Wait()
+	return err
+}
+
+// generation returns the topic's generation.
+func (c *Consumer) generation(ctx context.Context) (string, error) {
+	if c.opts.Topic == nil {
+		return "", nil
+	}
+	return c.opts.Topic.Generation(ctx)
+}
+
+// watch ends a session when the topic is no longer the one that the session began with. Until then it may read and
+// commit in the next topic as if that were the former one, which harms nothing: the next session sees from what
+// generation the offsets are.
+func (c *Consumer) watch(ctx context.Context, generation string, end func()) {
+	tick := time.NewTicker(generationAge)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now, err := c.generation(ctx); err == nil && now != generation {
+			c.logger.Warn("the topic was deleted and created again, reading it from its beginning", "topic", c.cfg.Topic, "generation", now)
+			end()
+			return
+		}
 	}
 }
 

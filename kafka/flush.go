@@ -62,7 +62,7 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 func (c *Consumer) progressOf(p *pending) []store.Progress {
 	progress := p.rows.Progress[:0]
 	for cl, r := range p.claims {
-		progress = append(progress, store.Progress{Topic: c.cfg.Topic, Partition: cl.partition, NextOffset: r.next, MaxMs: r.maxMs})
+		progress = append(progress, store.Progress{Topic: c.cfg.Topic, Generation: cl.generation, Partition: cl.partition, NextOffset: r.next, MaxMs: r.maxMs})
 	}
 	return progress
 }
@@ -119,7 +119,7 @@ func (c *Consumer) commit(p *pending) {
 	c.mu.Lock()
 	for cl, r := range p.claims {
 		if _, held := c.claims[cl]; held {
-			cl.session.MarkOffset(c.cfg.Topic, cl.partition, r.next, "")
+			cl.session.MarkOffset(c.cfg.Topic, cl.partition, r.next, cl.generation)
 			cl.committed = r
 			sessions[cl.session] = struct{}{}
 		}

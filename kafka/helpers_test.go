@@ -22,6 +22,7 @@ type tables struct {
 	arrivals []string // "series" and "sample" of each key, in order
 	order    map[store.Key][]int64
 	progress map[int32]int64
+	of       string // the generation of progress; another begins anew
 	writes   int
 }
 
@@ -55,16 +56,23 @@ func (w *tables) Write(_ context.Context, b *store.Batch) error {
 		w.order[k] = append(w.order[k], b.Samples.TimesMs[i])
 	}
 	for _, p := range b.Progress {
+		if p.Generation != w.of {
+			clear(w.progress)
+			w.of = p.Generation
+		}
 		w.progress[p.Partition] = p.NextOffset
 	}
 	return nil
 }
 
 // Progress implements ProgressReader.
-func (w *tables) Progress(context.Context, string) (map[int32]int64, error) {
+func (w *tables) Progress(_ context.Context, _, generation string) (map[int32]int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	progress := make(map[int32]int64)
+	if w.of != generation {
+		return progress, nil
+	}
 	for p, next := range w.progress {
 		progress[p] = next
 	}

@@ -31,6 +31,7 @@ type Log struct {
 	// Partitions is the number of the topic's partitions. It may differ from the configured one.
 	Partitions int
 
+	topic topic
 	group func() (sarama.ConsumerGroup, error)
 	ping  func() error
 	close func() error
@@ -39,14 +40,8 @@ type Log struct {
 // Ping reports whether the log can take records: whether every partition of the topic has a broker that answers.
 // The embedded log always can, until a write shows that its disk cannot.
 func (l *Log) Ping(ctx context.Context) error {
-	answered := make(chan error, 1)
-	go func() { answered <- l.ping() }() // sarama knows no context; its own time limits end it
-	select {
-	case err := <-answered:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("cannot reach the log: %w", ctx.Err())
-	}
+	_, err := await(ctx, "reach the log", func() (struct{}, error) { return struct{}{}, l.ping() })
+	return err
 }
 
 // Group returns a new member of the configured consumer group. Close it before the log.
@@ -77,6 +72,7 @@ func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Regi
 		Producer:   log.Producer(),
 		DeadLetter: dead.Producer(),
 		Partitions: log.Partitions(),
+		topic:      embeddedTopic{log},
 		group:      func() (sarama.ConsumerGroup, error) { return log.ConsumerGroup(cfg.Group), nil },
 		ping:       func() error { return nil },
 		close:      func() error { return errors.Join(dead.Close(), log.Close()) },
@@ -121,6 +117,7 @@ func OpenBrokers(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, er
 		Producer:   producer,
 		DeadLetter: producer,
 		Partitions: partitions,
+		topic:      brokerTopic{client, cfg},
 		group: func() (sarama.ConsumerGroup, error) {
 			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, groupConfig(cfg))
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -20,6 +21,9 @@ type ProducerOptions struct {
 	// Partitions is the number of the topic's partitions.
 	Partitions int
 
+	// Topic tells the topic's generation, which is in receipts; nil where there is only one ever.
+	Topic TopicReader
+
 	// Registerer receives the producer's metrics; nil is none.
 	Registerer prometheus.Registerer
 
@@ -30,12 +34,14 @@ type ProducerOptions struct {
 // Producer is the [store.Writer] of a receiver: nil means that every record of the batch is acknowledged by the
 // log. It puts each row into the partition of its key.
 type Producer struct {
-	cfg       Config
-	log       sarama.SyncProducer
-	now       func() time.Time
-	announced *announcements
-	metrics   *producerMetrics
-	scratch   sync.Pool // of *scratch
+	cfg        Config
+	log        sarama.SyncProducer
+	partitions int
+	now        func() time.Time
+	announced  atomic.Pointer[announcements]
+	generation currentGeneration
+	metrics    *producerMetrics
+	scratch    sync.Pool // of *scratch
 }
 
 // scratch is the memory of one Write.
@@ -50,20 +56,26 @@ type scratch struct {
 // NewProducer returns a producer that sends through log, which stays the caller's to close.
 func NewProducer(cfg Config, log sarama.SyncProducer, opts ProducerOptions) *Producer {
 	p := &Producer{
-		cfg: cfg, log: log, now: opts.Now,
-		announced: newAnnouncements(opts.Partitions, cfg.MaxAnnouncedSeries, cfg.AnnounceInterval),
+		cfg: cfg, log: log, partitions: opts.Partitions, now: opts.Now,
+		generation: currentGeneration{topic: opts.Topic},
 	}
+	p.forget()
 	if p.now == nil {
 		p.now = time.Now
 	}
-	p.metrics = newProducerMetrics(opts.Registerer, p.announced)
+	p.metrics = newProducerMetrics(opts.Registerer, p.announced.Load)
 	p.scratch.New = func() any {
 		return &scratch{parts: make([]store.Batch, opts.Partitions), failed: make([]bool, opts.Partitions)}
 	}
 	return p
 }
 
-// Write implements [store.Writer]. It does not look at ctx once it sends: the log's own time limits hold. Rows
+// forget makes every label set travel again.
+func (p *Producer) forget() {
+	p.announced.Store(newAnnouncements(p.partitions, p.cfg.MaxAnnouncedSeries, p.cfg.AnnounceInterval))
+}
+
+// Write implements [store.Writer], and fills the context's [store.Receipt]. It does not look at ctx once it sends: the log's own time limits hold. Rows
 // that do not fit into a record are refused with an error of [store.KindInvalid], and nothing of the batch is sent: a
 // sender that tried again would be held up by them for ever.
 func (p *Producer) Write(ctx context.Context, b *store.Batch) error {
@@ -73,10 +85,15 @@ func (p *Producer) Write(ctx context.Context, b *store.Batch) error {
 	s := p.scratch.Get().(*scratch)
 	defer p.release(s)
 	now := p.now()
+	generation, changed := p.generation.get(ctx, now)
+	if changed {
+		p.forget() // the label sets went into the former topic
+	}
+	announced := p.announced.Load()
 	split(s.parts, b)
 	for i := range s.parts {
 		part := &s.parts[i]
-		part.Series = p.announced.due(i, part.Series, now)
+		part.Series = announced.due(i, part.Series, now)
 		if part.Empty() {
 			continue
 		}
@@ -84,7 +101,23 @@ func (p *Producer) Write(ctx context.Context, b *store.Batch) error {
 			return err
 		}
 	}
-	return p.send(s, now)
+	if err := p.send(s, announced, now); err != nil {
+		return err
+	}
+	if r := store.ReceiptOf(ctx); r != nil {
+		s.fill(r, generation)
+	}
+	return nil
+}
+
+// fill makes a receipt of what was sent. The messages of a partition stand together, in the order of their offsets.
+func (s *scratch) fill(r *store.Receipt, generation string) {
+	r.Generation, r.Offsets = generation, r.Offsets[:0]
+	for i, m := range s.messages {
+		if i+1 == len(s.messages) || s.messages[i+1].Partition != m.Partition {
+			r.Offsets = append(r.Offsets, store.PartitionOffset{Partition: m.Partition, Offset: m.Offset})
+		}
+	}
 }
 
 // release keeps the memory of a Write, but no more of it than is usual.
@@ -126,7 +159,7 @@ func (p *Producer) encode(s *scratch, partition int32, part *store.Batch) error 
 }
 
 // send sends all records and remembers the announcements of the partitions that have all of theirs.
-func (p *Producer) send(s *scratch, now time.Time) error {
+func (p *Producer) send(s *scratch, announced *announcements, now time.Time) error {
 	if len(s.messages) == 0 {
 		return nil
 	}
@@ -147,7 +180,7 @@ func (p *Producer) send(s *scratch, now time.Time) error {
 	}
 	for i := range s.parts {
 		if part := &s.parts[i]; !s.failed[i] {
-			p.announced.sent(i, part.Series, now)
+			announced.sent(i, part.Series, now)
 			p.metrics.announced.Add(float64(len(part.Series)))
 			p.metrics.samples.Add(float64(part.Samples.Len()))
 		}
@@ -162,7 +195,7 @@ type producerMetrics struct {
 	seconds                                      prometheus.Histogram
 }
 
-func newProducerMetrics(r prometheus.Registerer, a *announcements) *producerMetrics {
+func newProducerMetrics(r prometheus.Registerer, announced func() *announcements) *producerMetrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "metricstream_producer_" + name, Help: help})
 	}
@@ -181,7 +214,7 @@ func newProducerMetrics(r prometheus.Registerer, a *announcements) *producerMetr
 		r.MustRegister(m.records, m.bytes, m.samples, m.announced, m.failures, m.seconds,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "metricstream_producer_known_series", Help: "Series whose label sets are remembered as sent.",
-			}, func() float64 { return float64(a.count()) }))
+			}, func() float64 { return float64(announced().count()) }))
 	}
 	return m
 }

@@ -107,7 +107,12 @@ type Metadata struct {
 
 // Progress says that every record of a partition before NextOffset has been collected.
 type Progress struct {
-	Topic      string
+	Topic string
+
+	// Generation tells a topic from another of its name before or after it: offsets of one generation say
+	// nothing of another's. It is empty where the log has no generations.
+	Generation string
+
 	Partition  int32
 	NextOffset int64
 

@@ -102,7 +102,7 @@ func (n *node) addConsumer(context.Context) error {
 		return err
 	}
 	consumer := kafka.NewConsumer(n.config.Kafka, kafka.ConsumerOptions{
-		Group: group, Writer: n.parts.store, Progress: n.parts.store, DeadLetter: n.parts.log.DeadLetter,
+		Group: group, Topic: n.parts.log, Writer: n.parts.store, Progress: n.parts.store, DeadLetter: n.parts.log.DeadLetter,
 		Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the consumer", consumer.Run)
@@ -115,7 +115,7 @@ func (n *node) addReceiver(context.Context) error {
 		return nil
 	}
 	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
-		Partitions: n.parts.log.Partitions, Registerer: n.registry,
+		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: producer, Logger: n.logger, Registerer: n.registry,

@@ -32,6 +32,8 @@ type Log struct {
 	queue   commitQueue
 	metrics *logMetrics
 
+	generation string
+
 	// mu guards what follows. Only the leader of the commit queue adds; it alone writes to the last segment.
 	mu       sync.RWMutex
 	closed   bool
@@ -73,6 +75,9 @@ func Open(dir string, cfg Config, opts Options) (*Log, error) {
 func (l *Log) recover() error {
 	seqs, err := segmentSeqs(l.dir)
 	if err != nil {
+		return err
+	}
+	if l.generation, err = openGeneration(l.dir); err != nil {
 		return err
 	}
 	o := opener{dir: l.dir, topic: l.opts.Topic, skip: l.cfg.SkipCorrupt, log: l.logger}

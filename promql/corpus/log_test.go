@@ -52,7 +52,7 @@ func (a *acknowledged) reached(ctx context.Context, s *clickhouse.Store, topic s
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		got, err := s.Progress(ctx, topic)
+		got, err := s.Progress(ctx, topic, "")
 		if err != nil {
 			return err
 		}

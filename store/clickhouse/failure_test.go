@@ -106,7 +106,7 @@ func TestProgressComesLast(t *testing.T) {
 		if err := s.Write(ctx, b); err == nil || store.KindOf(err) == store.KindInvalid {
 			t.Errorf("wrote without table %s: %v", table, err)
 		}
-		if at, err := s.Progress(ctx, "x"); err != nil || len(at) != 0 {
+		if at, err := s.Progress(ctx, "x", ""); err != nil || len(at) != 0 {
 			t.Errorf("without table %s the progress is %v, %v", table, at, err)
 		}
 		if err := s.Exec(ctx, "ATTACH TABLE "+table); err != nil {
@@ -114,7 +114,7 @@ func TestProgressComesLast(t *testing.T) {
 		}
 	}
 	write(t, s, b)
-	if at, err := s.Progress(ctx, "x"); err != nil || at[3] != 7 {
+	if at, err := s.Progress(ctx, "x", ""); err != nil || at[3] != 7 {
 		t.Errorf("progress %v, %v", at, err)
 	}
 }

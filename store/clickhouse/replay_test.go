@@ -89,7 +89,7 @@ func TestAReplayChangesNothing(t *testing.T) {
 	if diff := cmp.Diff(before, checksums(t, s)); diff != "" {
 		t.Errorf("a merge changed the tables:\n%s", diff)
 	}
-	if at, err := s.Progress(context.Background(), "x"); err != nil || at[1] != 30 {
+	if at, err := s.Progress(context.Background(), "x", ""); err != nil || at[1] != 30 {
 		t.Errorf("progress %v, %v", at, err)
 	}
 }

@@ -67,7 +67,7 @@ func TestHostileStringsStayWhatTheyAre(t *testing.T) {
 	}
 	b := batchOf("ten'ant", 1000, sets...)
 	for i, v := range values {
-		b.Progress = append(b.Progress, store.Progress{Topic: "t" + v, NextOffset: int64(i) + 1})
+		b.Progress = append(b.Progress, store.Progress{Topic: "t" + v, Generation: "g" + v, NextOffset: int64(i) + 1})
 	}
 	write(t, s, b)
 	for i, v := range values {
@@ -82,7 +82,7 @@ func TestHostileStringsStayWhatTheyAre(t *testing.T) {
 				t.Errorf("%q by %v: got %v", v, ms, got)
 			}
 		}
-		if at, err := s.Progress(context.Background(), "t"+v); err != nil || at[0] != int64(i)+1 {
+		if at, err := s.Progress(context.Background(), "t"+v, "g"+v); err != nil || at[0] != int64(i)+1 {
 			t.Errorf("progress of topic %q: %v, %v", "t"+v, at, err)
 		}
 		list, err := s.LabelValues(context.Background(), "n"+v, everything("ten'ant"))

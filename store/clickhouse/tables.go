@@ -84,10 +84,12 @@ func (s *Store) Metadata(ctx context.Context, tenant, name string) ([]store.Meta
 	return out, nil
 }
 
-// Progress returns the next offset of each partition of a topic: everything before it is in the tables.
-func (s *Store) Progress(ctx context.Context, topic string) (map[int32]int64, error) {
-	named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"topic": sqlgen.Escape(topic)}))
-	rows, err := s.admin.Query(named, "SELECT partition, max(next_offset) FROM ingest_progress WHERE topic = {topic:String} GROUP BY partition")
+// Progress returns the next offset of each partition of a generation of a topic: everything before it is in the
+// tables.
+func (s *Store) Progress(ctx context.Context, topic, generation string) (map[int32]int64, error) {
+	named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"topic": sqlgen.Escape(topic), "generation": sqlgen.Escape(generation)}))
+	rows, err := s.admin.Query(named, `SELECT partition, max(next_offset) FROM ingest_progress
+WHERE topic = {topic:String} AND generation = {generation:String} GROUP BY partition`)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the progress of topic %q: %w", topic, verdict(err))
 	}

@@ -159,17 +159,18 @@ func (s *Store) writeProgress(ctx context.Context, b *store.Batch) error {
 	if len(b.Progress) == 0 {
 		return nil
 	}
-	var topics proto.ColStr
+	var topics, generations proto.ColStr
 	var partitions proto.ColInt32
 	var offsets, times proto.ColInt64
 	for _, p := range b.Progress {
 		topics.Append(p.Topic)
+		generations.Append(p.Generation)
 		partitions.Append(p.Partition)
 		offsets.Append(p.NextOffset)
 		times.Append(p.MaxMs)
 	}
 	return s.insert(ctx, "ingest_progress", proto.Input{
-		{Name: "topic", Data: &topics}, {Name: "partition", Data: &partitions},
+		{Name: "topic", Data: &topics}, {Name: "generation", Data: &generations}, {Name: "partition", Data: &partitions},
 		{Name: "next_offset", Data: &offsets}, {Name: "max_ms", Data: &times},
 	})
 }

@@ -16,7 +16,7 @@ type Store struct {
 	mu       sync.RWMutex
 	series   map[store.Key]*series
 	metadata map[metadataKey]store.Metadata
-	progress map[string]map[int32]int64
+	progress map[topic]map[int32]int64
 }
 
 type metadataKey struct{ tenant, name string }
@@ -26,7 +26,7 @@ func New() *Store {
 	return &Store{
 		series:   map[store.Key]*series{},
 		metadata: map[metadataKey]store.Metadata{},
-		progress: map[string]map[int32]int64{},
+		progress: map[topic]map[int32]int64{},
 	}
 }
 
@@ -97,22 +97,26 @@ func (s *Store) at(k store.Key) *series {
 	return o
 }
 
+// topic is one generation of a topic.
+type topic struct{ name, generation string }
+
 // advance keeps the greatest offset: what was collected once stays collected when a part is replayed.
 func (s *Store) advance(p store.Progress) {
-	partitions, ok := s.progress[p.Topic]
+	t := topic{p.Topic, p.Generation}
+	partitions, ok := s.progress[t]
 	if !ok {
 		partitions = map[int32]int64{}
-		s.progress[p.Topic] = partitions
+		s.progress[t] = partitions
 	}
 	partitions[p.Partition] = max(partitions[p.Partition], p.NextOffset)
 }
 
-// Progress returns, for each partition of the topic, the next offset to read.
-func (s *Store) Progress(_ context.Context, topic string) (map[int32]int64, error) {
+// Progress returns, for each partition of a generation of the topic, the next offset to read.
+func (s *Store) Progress(_ context.Context, name, generation string) (map[int32]int64, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	out := map[int32]int64{}
-	for partition, next := range s.progress[topic] {
+	for partition, next := range s.progress[topic{name, generation}] {
 		out[partition] = next
 	}
 	return out, nil

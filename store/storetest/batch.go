@@ -94,7 +94,7 @@ func (b *batch) meta(name, typ, help, unit string) *batch {
 	return b
 }
 
-func (b *batch) progress(topic string, partition int32, next int64) *batch {
-	b.Progress = append(b.Progress, store.Progress{Topic: topic, Partition: partition, NextOffset: next, MaxMs: next})
+func (b *batch) progress(topic, generation string, partition int32, next int64) *batch {
+	b.Progress = append(b.Progress, store.Progress{Topic: topic, Generation: generation, Partition: partition, NextOffset: next, MaxMs: next})
 	return b
 }

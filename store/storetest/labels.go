@@ -92,7 +92,7 @@ func nothing(f *fixture) {
 	if list, err := f.store.Metadata(f.Context(), f.tenant, ""); err != nil || len(list) != 0 {
 		f.Errorf("metadata of an empty tenant: %v, %v", list, err)
 	}
-	if at, err := f.store.Progress(f.Context(), "unknown-topic"); err != nil || len(at) != 0 {
+	if at, err := f.store.Progress(f.Context(), "unknown-topic", ""); err != nil || len(at) != 0 {
 		f.Errorf("progress of an unknown topic: %v, %v", at, err)
 	}
 }

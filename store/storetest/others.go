@@ -112,20 +112,23 @@ func metadataAny(f *fixture) {
 
 func progress(f *fixture) {
 	topic := f.tenant + "-topic"
-	at := func(topic string) string {
-		got, err := f.store.Progress(f.Context(), topic)
+	at := func(topic, generation string) string {
+		got, err := f.store.Progress(f.Context(), topic, generation)
 		if err != nil {
 			f.Fatalf("cannot read the progress: %v", err)
 		}
 		return fmt.Sprint(got)
 	}
-	f.write(f.batch().progress(topic, 0, 10).progress(topic, 7, 1<<40).progress(topic+"2", 0, 3))
-	f.same("map[0:10 7:1099511627776]", at(topic))
-	f.same("map[0:3]", at(topic+"2"))
-	f.write(f.batch().sample(metric("m"), baseMs, 1).progress(topic, 0, 20))
-	f.same("map[0:20 7:1099511627776]", at(topic))
-	f.write(f.batch().progress(topic, 0, 15)) // a replay
-	f.same("map[0:20 7:1099511627776]", at(topic))
+	f.write(f.batch().progress(topic, "a", 0, 10).progress(topic, "a", 7, 1<<40).progress(topic+"2", "a", 0, 3))
+	f.same("map[0:10 7:1099511627776]", at(topic, "a"))
+	f.same("map[0:3]", at(topic+"2", "a"))
+	f.write(f.batch().sample(metric("m"), baseMs, 1).progress(topic, "a", 0, 20))
+	f.same("map[0:20 7:1099511627776]", at(topic, "a"))
+	f.write(f.batch().progress(topic, "b", 0, 2).progress(topic, "", 1, 3)) // made again, with fewer records
+	f.same("map[0:2]", at(topic, "b"))
+	f.same("map[1:3]", at(topic, ""))
+	f.write(f.batch().progress(topic, "a", 0, 15)) // a replay
+	f.same("map[0:20 7:1099511627776]", at(topic, "a"))
 }
 
 func emptyBatch(f *fixture) {

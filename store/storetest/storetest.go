@@ -21,8 +21,9 @@ type Store interface {
 	store.ExemplarReader
 	store.MetadataReader
 
-	// Progress returns, for each partition of the topic, the next offset to read, as Batch.Progress said it.
-	Progress(ctx context.Context, topic string) (map[int32]int64, error)
+	// Progress returns, for each partition of a generation of the topic, the next offset to read, as
+	// Batch.Progress said it.
+	Progress(ctx context.Context, topic, generation string) (map[int32]int64, error)
 }
 
 // Run runs the suite. It asks for one empty store, and works there with many tenants.

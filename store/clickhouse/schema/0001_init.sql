@@ -140,15 +140,17 @@ SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 -- How far the log has been written into the tables above; a row is written after the data that it speaks of.
+-- generation tells a topic from another of the same name before it: when a topic is made again offsets begin anew.
 CREATE TABLE IF NOT EXISTS ingest_progress
 (
     topic       LowCardinality(String),
+    generation  LowCardinality(String),
     partition   Int32,
     next_offset SimpleAggregateFunction(max, Int64),
     max_ms      SimpleAggregateFunction(max, Int64)
 )
 ENGINE = AggregatingMergeTree
-ORDER BY (topic, partition)
+ORDER BY (topic, generation, partition)
 SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
