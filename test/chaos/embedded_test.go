@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,7 +67,11 @@ func (n *node) killAtPoints(t *testing.T, round int, table *table) int {
 	l := startLoad(t, n.address, label(embeddedPoints[0].name, round))
 	for i, p := range embeddedPoints {
 		if i == 1 { // by now there are tables
-			n.withTables(t, (*database).pretend)
+			generation, err := os.ReadFile(filepath.Join(n.data(), "log", "generation"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.withTables(t, func(d *database) { d.pretend(strings.TrimSpace(string(generation))) })
 		}
 		for _, hit := range p.hits {
 			l.mark(label(p.name, round))

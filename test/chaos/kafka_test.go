@@ -68,7 +68,7 @@ func (c *cluster) killAtPoints(t *testing.T, round int, table *table) {
 			table.row(p.name).kills++
 		}
 	}
-	c.tables.pretend()
+	c.tables.pretend(c.tables.generation())
 	for i, p := range consumerPoints {
 		victim := c.consumers[i%2]
 		victim.stop(t)

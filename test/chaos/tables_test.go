@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
@@ -82,11 +83,28 @@ func (d *database) forget() {
 // pretend makes the tables claim more than any log has, so that consumers begin where they committed, and nothing
 // but the order of writing and committing keeps samples from being lost. Otherwise the progress in the tables would
 // make up for an offset that was committed too early. It ends by forget.
-func (d *database) pretend() {
+func (d *database) pretend(generation string) {
 	d.t.Helper()
-	q := fmt.Sprintf("INSERT INTO ingest_progress SELECT 'metricstream', number, 1000000000000, 0 FROM numbers(%d)", partitions)
+	q := fmt.Sprintf("INSERT INTO ingest_progress SELECT 'metricstream', '%s', number, 1000000000000, 0 FROM numbers(%d)", generation, partitions)
 	if err := d.Exec(d.t.Context(), q); err != nil {
 		d.t.Fatal(err)
+	}
+}
+
+// generation waits until something was consumed, and returns the generation of the topic that it was in.
+func (d *database) generation() string {
+	d.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var generation string
+		err := d.QueryRow(d.t.Context(), "SELECT max(generation) FROM ingest_progress").Scan(&generation)
+		if err == nil && generation != "" {
+			return generation
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("nothing was consumed: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
