@@ -14,7 +14,15 @@ type answer struct {
 	status   int
 	text     string
 	accepted codec.Counts
+	produced string // the receipt of what was written; empty where there is none
 }
+
+// producedHeader says where in the log a request went. Beyond maxProducedBytes, some 300 partitions, it is left out:
+// proxies refuse long headers.
+const (
+	producedHeader   = "X-Produced-Offsets"
+	maxProducedBytes = 4096
+)
 
 // send writes the answer. Only senders of 2.0 are told how much was written: 1.0 senders that understand the
 // headers take them for a report of partial failure.
@@ -23,6 +31,9 @@ func (a answer) send(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(a.accepted.Samples))
 		w.Header().Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(a.accepted.Histograms))
 		w.Header().Set("X-Prometheus-Remote-Write-Exemplars-Written", strconv.Itoa(a.accepted.Exemplars))
+	}
+	if a.produced != "" && len(a.produced) <= maxProducedBytes {
+		w.Header().Set(producedHeader, a.produced)
 	}
 	if a.status >= 500 || a.status == http.StatusTooManyRequests {
 		setRetryAfter(w, r)

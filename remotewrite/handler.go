@@ -45,10 +45,11 @@ type Handler struct {
 	scratch    sync.Pool
 }
 
-// scratch is the memory of a request: what came, what it decodes to, what it means.
+// scratch is the memory of a request: what came, what it decodes to, what it means, where it went.
 type scratch struct {
 	body, decoded []byte
 	request       codec.Request
+	receipt       store.Receipt
 }
 
 // maxScratchBytes is how large a scratch may be to be used again.
@@ -171,15 +172,16 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 		h.rejectWhole(id, err.Error())
 		return answer{version: version, status: statusOf(err), text: err.Error()}
 	}
+	s.receipt = store.Receipt{Offsets: s.receipt.Offsets[:0]}
 	if !req.Batch.Empty() {
-		if err := h.writer.Write(r.Context(), &req.Batch); err != nil {
+		if err := h.writer.Write(store.WithReceipt(r.Context(), &s.receipt), &req.Batch); err != nil {
 			return h.writeFailed(r, version, id, err)
 		}
 	}
 	failpoint.Hit("receiver/produced")
 	req.Commit()
 	h.metrics.written(req.Accepted)
-	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted}
+	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted, produced: s.receipt.String()}
 	if req.Rejected.Total() > 0 {
 		a.status, a.text = http.StatusBadRequest, req.Rejected.String()
 		h.reject(id, &req.Rejected)
