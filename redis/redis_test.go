@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/metricstream/metricstream/internal/testenv"
+)
+
+func TestConfig(t *testing.T) {
+	for _, good := range []Config{DefaultConfig(), {Address: "redis:6379", Username: "u", Password: "p", DB: 3}} {
+		if err := good.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	for key, c := range map[string]Config{
+		"redis.address":  {Address: "redis"},
+		"redis.db":       {Address: "redis:6379", DB: -1},
+		"redis.password": {Address: "redis:6379", Username: "u"},
+	} {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%+v: got %v", c, err)
+		}
+	}
+}
+
+// TestDatabasesAreApart writes into one database of a real server and looks into another.
+func TestDatabasesAreApart(t *testing.T) {
+	server := testenv.StartRedis(t)
+	one, two := New(Config{Address: server.Address, DB: 1}), New(Config{Address: server.Address, DB: 2})
+	defer one.Close()
+	defer two.Close()
+	if err := one.Set(t.Context(), "key", "value", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := two.Exists(t.Context(), "key").Result(); n != 0 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	if v, err := one.Get(t.Context(), "key").Result(); v != "value" || err != nil {
+		t.Errorf("%q, %v", v, err)
+	}
+}
+
+// TestAway checks that a server that is not there is an error soon, and works when it is back.
+func TestAway(t *testing.T) {
+	server := testenv.StartRedis(t)
+	client := New(Config{Address: server.Address})
+	defer client.Close()
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	if err := client.Ping(t.Context()).Err(); err == nil {
+		t.Error("a dead server answered")
+	}
+	server.Restart()
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+}
