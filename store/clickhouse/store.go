@@ -33,6 +33,10 @@ type Store struct {
 	sorters sorterPool
 	metrics *metrics
 	server  Server
+
+	// How the store was opened, for a shadow beside it.
+	options        *clickhouse.Options
+	maxConnections int
 }
 
 var (
@@ -53,6 +57,10 @@ func Open(ctx context.Context, cfg Config, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, store.Invalidf("cannot use the configuration of ClickHouse: %w", err)
 	}
+	return open(ctx, o, cfg.MaxConnections, opt)
+}
+
+func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Options) (*Store, error) {
 	logger := opt.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -67,11 +75,12 @@ func Open(ctx context.Context, cfg Config, opt Options) (*Store, error) {
 	}
 	s := &Store{
 		admin:   admin,
-		writes:  newPool(chOptions(o), o.Addr, cfg.MaxConnections),
-		reads:   newPool(chOptions(o), o.Addr, cfg.MaxConnections),
-		besides: newPool(chOptions(o), o.Addr, cfg.MaxConnections),
+		writes:  newPool(chOptions(o), o.Addr, maxConnections),
+		reads:   newPool(chOptions(o), o.Addr, maxConnections),
+		besides: newPool(chOptions(o), o.Addr, maxConnections),
 		metrics: newMetrics(opt.Registerer),
 		server:  server,
+		options: o, maxConnections: maxConnections,
 	}
 	if err := migrate(ctx, admin, logger); err != nil {
 		_ = s.Close()
