@@ -65,33 +65,39 @@ func (s *Store) readHistograms(ctx context.Context, p sqlgen.Points, maxSamples 
 	var blobs proto.ColStr
 	q := withKeys(p)
 	q.Result = proto.Results{{Name: "metric", Data: &metrics}, {Name: "id", Data: &ids}, {Name: "ts", Data: &times}, {Name: "blob", Data: &blobs}}
-	var key store.Key // of the last row
-	var last []byte   // its blob
+	var last []byte // the blob of the last point
 	total := 0
 	return s.queryOn(ctx, s.besides, "histograms", p.Histograms(), q, func(rows int) error {
 		for i := range rows {
-			point := store.HistogramPoint{TimeMs: times[i]}
+			k := store.Key{Metric: metrics[i], ID: ids[i]}
+			before := len(e.histograms[k])
 			var err error
-			if point.Int, point.Float, err = store.DecodeHistogram(blobs.RowBytes(i)); err != nil {
+			if e.histograms[k], last, err = appendHistogram(e.histograms[k], last, times[i], blobs.RowBytes(i)); err != nil {
 				return err
 			}
-			k := store.Key{Metric: metrics[i], ID: ids[i]}
-			points := e.histograms[k]
-			if n := len(points); n > 0 && k == key && points[n-1].TimeMs == point.TimeMs {
-				if preferHistogram(points[n-1], last, point, blobs.RowBytes(i)) {
-					points[n-1] = point
-					last = append(last[:0], blobs.RowBytes(i)...)
-				}
-				continue
-			}
-			if total++; maxSamples > 0 && total > maxSamples {
+			if total += len(e.histograms[k]) - before; maxSamples > 0 && total > maxSamples {
 				return samplesLimit(s.metrics.limits, maxSamples)
 			}
-			e.histograms[k] = append(points, point)
-			key, last = k, append(last[:0], blobs.RowBytes(i)...)
 		}
 		return nil
 	})
+}
+
+// appendHistogram adds a row to a series' points, of which last is the blob of the newest. Of the rows of one time the one
+// that readers see stays.
+func appendHistogram(points []store.HistogramPoint, last []byte, timeMs int64, blob []byte) ([]store.HistogramPoint, []byte, error) {
+	point := store.HistogramPoint{TimeMs: timeMs}
+	var err error
+	if point.Int, point.Float, err = store.DecodeHistogram(blob); err != nil {
+		return points, last, err
+	}
+	if n := len(points); n > 0 && points[n-1].TimeMs == timeMs {
+		if !preferHistogram(points[n-1], last, point, blob) {
+			return points, last, nil
+		}
+		points = points[:n-1]
+	}
+	return append(points, point), append(last[:0], blob...), nil
 }
 
 // preferHistogram reports whether, of two histograms of one series at one time, b is the one that readers see:
@@ -122,14 +128,17 @@ func (s *Store) readStarts(ctx context.Context, p sqlgen.Points, e *extras) erro
 	return s.queryOn(ctx, s.besides, "starts", p.Starts(), q, func(rows int) error {
 		for i := range rows {
 			k := store.Key{Metric: metrics[i], ID: ids[i]}
-			points, point := e.starts[k], store.StartPoint{TimeMs: times[i], StartMs: starts[i]}
-			// Of two starts at one time the later one holds; of those before the selection the last.
-			if n := len(points); n > 0 && (points[n-1].TimeMs == point.TimeMs || point.TimeMs <= p.MinMs) {
-				points[n-1] = point
-				continue
-			}
-			e.starts[k] = append(points, point)
+			e.starts[k] = appendStart(e.starts[k], store.StartPoint{TimeMs: times[i], StartMs: starts[i]}, p.MinMs)
 		}
 		return nil
 	})
+}
+
+// appendStart adds a row to a series' starts. Of two at one time the later one holds; of those before the selection, which
+// begins at minMs, the last.
+func appendStart(points []store.StartPoint, point store.StartPoint, minMs int64) []store.StartPoint {
+	if n := len(points); n > 0 && (points[n-1].TimeMs == point.TimeMs || point.TimeMs <= minMs) {
+		points = points[:n-1]
+	}
+	return append(points, point)
 }

@@ -21,6 +21,7 @@ type histogramColumns struct {
 	vers    proto.ColUInt64
 	ns      proto.ColUInt32
 	flags   proto.ColUInt8
+	classes proto.ColUInt8
 
 	first, last, prev, sum, comp proto.ColStr
 
@@ -39,6 +40,7 @@ func (c *histogramColumns) columns() proto.Input {
 		{Name: "prev", Data: &c.prev}, {Name: "sum", Data: &c.sum}, {Name: "comp", Data: &c.comp}, {Name: "first_o", Data: &c.firstO},
 		{Name: "last_o", Data: &c.lastO}, {Name: "prev_o", Data: &c.prevO}, {Name: "stale_o", Data: &c.staleO}, {Name: "resets", Data: &c.resets},
 		{Name: "changes", Data: &c.changes}, {Name: "first_st", Data: &c.firstSt}, {Name: "last_st", Data: &c.lastSt},
+		{Name: "class", Data: &c.classes},
 	}
 }
 
@@ -46,7 +48,7 @@ func (c *histogramColumns) columns() proto.Input {
 func (c *histogramColumns) needs(want rollup.Columns) proto.Results {
 	unwanted := map[string]bool{
 		"first": want&rollup.FirstColumns == 0, "last": want&rollup.LastColumns == 0, "prev": want&rollup.PrevColumns == 0,
-		"sum": want&rollup.SumColumn == 0, "comp": want&rollup.CompColumn == 0,
+		"sum": want&rollup.SumColumn == 0, "comp": want&rollup.CompColumn == 0, "class": true,
 	}
 	var out proto.Results
 	for _, col := range c.columns() {
@@ -58,8 +60,9 @@ func (c *histogramColumns) needs(want rollup.Columns) proto.Results {
 }
 
 // append adds a row of a series.
-func (c *histogramColumns) append(k store.Key, r *rollup.HistogramRow, ver uint64, stepMs int64) {
+func (c *histogramColumns) append(k store.Key, class uint8, r *rollup.HistogramRow, ver uint64, stepMs int64) {
 	c.keys.append(k)
+	c.classes.Append(class)
 	c.buckets.Append(int32(r.EndMs / minuteMs))
 	c.vers.Append(ver)
 	c.ns.Append(r.N)
@@ -115,7 +118,7 @@ func (s *Store) writeHistogramRows(ctx context.Context, b *rollup.Batch) error {
 	var c histogramColumns
 	for i := range b.Series {
 		for j := range b.Series[i].Histograms {
-			c.append(b.Series[i].Key, &b.Series[i].Histograms[j], b.Version, b.Tier.StepMs())
+			c.append(b.Series[i].Key, b.Series[i].Class, &b.Series[i].Histograms[j], b.Version, b.Tier.StepMs())
 		}
 	}
 	return s.insert(ctx, tierHistogramTables[b.Tier], c.columns())

@@ -16,6 +16,7 @@ type tierColumns struct {
 	vers    proto.ColUInt64
 	ns      proto.ColUInt32
 	flags   proto.ColUInt8
+	classes proto.ColUInt8
 	exps    proto.ColInt8
 
 	last, firstD, prevD, minD, maxD, sumD, compD proto.ColInt64
@@ -29,8 +30,9 @@ type tierColumns struct {
 const minuteMs = 60_000
 
 // append adds row i of a series; stepMs is the width of the tier's buckets.
-func (c *tierColumns) append(k store.Key, r *rollup.Rows, i int, ver uint64, stepMs int64) {
+func (c *tierColumns) append(k store.Key, class uint8, r *rollup.Rows, i int, ver uint64, stepMs int64) {
 	c.keys.append(k)
+	c.classes.Append(class)
 	c.buckets.Append(int32(r.EndsMs[i] / minuteMs))
 	c.vers.Append(ver)
 	c.ns.Append(r.N[i])

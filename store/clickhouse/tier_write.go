@@ -26,7 +26,7 @@ func (s *Store) WriteRollups(ctx context.Context, b *rollup.Batch) error {
 	for i := range b.Series {
 		r := &b.Series[i]
 		for j := range r.Rows.EndsMs {
-			c.append(r.Key, &r.Rows, j, b.Version, stepMs)
+			c.append(r.Key, r.Class, &r.Rows, j, b.Version, stepMs)
 		}
 		if len(c.buckets) >= maxInsertRows {
 			if err := s.insert(ctx, table, c.input()); err != nil {
@@ -48,6 +48,7 @@ func (c *tierColumns) columns() map[string]proto.Column {
 		"last": &c.last, "first_d": &c.firstD, "prev_d": &c.prevD, "min_d": &c.minD, "max_d": &c.maxD, "sum_d": &c.sumD,
 		"comp_d": &c.compD, "m2": &c.m2, "first_o": &c.firstO, "last_o": &c.lastO, "prev_o": &c.prevO, "stale_o": &c.staleO,
 		"resets": &c.resets, "changes": &c.changes, "first_st": &c.firstSt, "last_st": &c.lastSt,
+		"class": &c.classes,
 	}
 }
 

@@ -95,3 +95,36 @@ PARTITION BY (class, toInt32(floor((bucket - 1) / 44640)))
 ORDER BY (metric, id, bucket)
 SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+
+-- How far the hours are: hour is the end of the hour in minutes since 1970, state 1 is closing and 2 closed. Of the rows of
+-- one hour that with the greatest rank, which is ver and state in one number, holds. min_samples is from how many samples in
+-- the hour on a series got rows of minutes.
+CREATE TABLE IF NOT EXISTS rollup_hours
+(
+    hour        Int32,
+    rank        UInt64,
+    ver         UInt64,
+    state       UInt8,
+    min_samples UInt32
+)
+ENGINE = ReplacingMergeTree(rank)
+ORDER BY hour
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+
+-- Series that got samples in an hour after its fold began; metric and id 0 are all of the hour. A mark is cleared by a row
+-- that is the same but for cleared. A partition of a month that is long past, and has none that is not cleared, may go.
+CREATE TABLE IF NOT EXISTS rollup_marks
+(
+    hour    Int32,
+    metric  UInt32,
+    id      UInt64,
+    token   UInt64,
+    written DateTime64(3),
+    cleared UInt8
+)
+ENGINE = ReplacingMergeTree(cleared)
+PARTITION BY toYYYYMM(written)
+ORDER BY (hour, metric, id, token, written)
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;

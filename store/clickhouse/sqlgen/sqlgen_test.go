@@ -49,6 +49,8 @@ func TestStatementsAreGolden(t *testing.T) {
 		{"starts", few.Starts()},
 		{"exemplars", few.Exemplars()},
 		{"rows of a tier", few.Tier("rollup_1m", []string{"metric", "id", "bucket", "n"})},
+		{"raw of all series", Points{MinMs: 1, MaxMs: 1000}.Raw("samples", []string{"metric", "id", "ts"})},
+		{"raw", few.Raw("samples", []string{"metric", "id", "ts"})},
 		{"metadata", Metadata("anonymous", "")},
 		{"metadata of one", Metadata("anonymous", "up")},
 	} {

@@ -1,6 +1,9 @@
 package sqlgen
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // Tier returns the columns of a tier's table in the order of keys and buckets, of the buckets whose ends lie in [MinMs,
 // MaxMs]. Rows of one series and bucket may be several.
@@ -20,4 +23,23 @@ func ceilDiv(a, b int64) int64 {
 		q++
 	}
 	return q
+}
+
+// Raw returns columns of a table of samples in the order of their keys and times. Without keys it returns all series.
+func (p Points) Raw(table string, columns []string) Statement {
+	var b builder
+	if p.Keys != nil {
+		p.where(&b)
+	}
+	b.whereTime(p.MinMs, p.MaxMs)
+	return b.statement("SELECT " + strings.Join(columns, ", ") + " FROM " + table + " $WHERE ORDER BY metric, id, ts")
+}
+
+// RawStarts returns columns of the changes of the start timestamp until MaxMs, as Starts does; without keys those of all
+// series.
+func (p Points) RawStarts(columns []string) Statement {
+	p.MinMs = math.MinInt64
+	st := p.Raw("starts", columns)
+	st.Text += ", start"
+	return st
 }
