@@ -13,16 +13,25 @@ import (
 	"github.com/metricstream/metricstream/store"
 )
 
-// BenchmarkHandler is the whole edge for a request of 2000 series, without the network and the Writer.
+// BenchmarkHandler is the whole edge for a request of 2000 series, without the network and the Writer: without replicas,
+// and for an elected one and another one of a pair.
 func BenchmarkHandler(b *testing.B) {
+	discard := store.WriterFunc(func(context.Context, *store.Batch) error { return nil })
+	b.Run("off", func(b *testing.B) { benchHandler(b, newHandler(b, discard, nil), "a") })
+	pair, _ := newPairHandler(b, discard, nil)
+	post(pair, pairV1(b, "a"), nil)
+	b.Run("elected", func(b *testing.B) { benchHandler(b, pair, "a") })
+	b.Run("duplicates", func(b *testing.B) { benchHandler(b, pair, "b") })
+}
+
+func benchHandler(b *testing.B, h *Handler, replica string) {
 	const n = 2000
 	var series []prompb.TimeSeries
 	for i := range n {
 		series = append(series, seriesV1(nowMs, float64(i), "__name__", "node_cpu_seconds_total", "cpu", fmt.Sprint(i%64),
-			"instance", fmt.Sprintf("10.0.0.%d:9100", i/64), "job", "node-exporter", "mode", "idle"))
+			"cluster", "c", "instance", fmt.Sprintf("10.0.0.%d:9100", i/64), "job", "node-exporter", "mode", "idle", "__replica__", replica))
 	}
 	body := requestV1(b, series...)
-	h := newHandler(b, store.WriterFunc(func(context.Context, *store.Batch) error { return nil }), nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/remotewrite/codec"
+	"github.com/metricstream/metricstream/remotewrite/ha"
 )
 
 // Config is the section remote_write of the configuration.
@@ -40,6 +41,9 @@ type Config struct {
 	// CacheIdle is how long one is remembered after its last sample.
 	MaxCachedSeries int           `yaml:"max_cached_series"`
 	CacheIdle       time.Duration `yaml:"cache_idle"`
+
+	// HA is how replicas that send the same are told apart.
+	HA ha.Config `yaml:"ha"`
 }
 
 // DefaultConfig returns the defaults.
@@ -58,6 +62,7 @@ func DefaultConfig() Config {
 		MaxAge:              7 * 24 * time.Hour,
 		MaxCachedSeries:     1_000_000,
 		CacheIdle:           time.Hour,
+		HA:                  ha.DefaultConfig(),
 	}
 }
 
@@ -95,7 +100,7 @@ func (c Config) Validate() error {
 	if c.CacheIdle < time.Minute {
 		return fmt.Errorf("remote_write.cache_idle is %s: set it to at least 1m", c.CacheIdle)
 	}
-	return nil
+	return c.HA.Validate()
 }
 
 func (c Config) limits() codec.Limits {

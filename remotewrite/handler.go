@@ -17,6 +17,7 @@ import (
 
 	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/remotewrite/codec"
+	"github.com/metricstream/metricstream/remotewrite/ha"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
 )
@@ -30,6 +31,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// HA says which replica of a pair is listened to; nil is that every sender is.
+	HA *ha.Tracker
 }
 
 // Handler answers POST requests of remote write. It starts no goroutines.
@@ -39,6 +42,7 @@ type Handler struct {
 	log        *slog.Logger
 	now        func() time.Time
 	decoder    *codec.Decoder
+	ha         *ha.Tracker
 	metrics    *metrics
 	rejections rejections
 	slots      chan struct{}
@@ -61,8 +65,12 @@ func New(c Config, o Options) *Handler {
 	h := &Handler{
 		config: c, writer: o.Writer, log: o.Logger, now: o.Now,
 		decoder: codec.NewDecoder(c.limits(), cache),
+		ha:      o.HA,
 		metrics: newMetrics(o.Registerer, cache),
 		slots:   make(chan struct{}, c.MaxInFlight),
+	}
+	if h.ha != nil {
+		h.decoder.DetectPairs(codec.PairLabels{Cluster: c.HA.ClusterLabel, Replica: c.HA.ReplicaLabel})
 	}
 	h.rejections.tenants = make(map[string]*ring)
 	if h.now == nil {
@@ -165,12 +173,9 @@ func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) a
 // write decodes s.decoded and writes what is valid of it. What is not is reported after the rest is durable.
 func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id string) answer {
 	req := &s.request
+	req.Judge = h.judge(r.Context(), id)
 	if err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli()); err != nil {
-		if errors.Is(err, codec.ErrTooMuch) {
-			h.metrics.limited.WithLabelValues(limitContents).Inc()
-		}
-		h.rejectWhole(id, err.Error())
-		return answer{version: version, status: statusOf(err), text: err.Error()}
+		return h.decodeFailed(version, id, err)
 	}
 	s.receipt = store.Receipt{Offsets: s.receipt.Offsets[:0]}
 	if !req.Batch.Empty() {
@@ -187,7 +192,22 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 		h.reject(id, &req.Rejected)
 		h.log.Debug("refused part of a remote write request", "tenant", id, "why", a.text)
 	}
+	h.countDuplicates(&a, id, req.Duplicates)
 	return a
+}
+
+func (h *Handler) decodeFailed(version codec.Version, id string, err error) answer {
+	switch {
+	case errors.Is(err, codec.ErrTooMuch):
+		h.metrics.limited.WithLabelValues(limitContents).Inc()
+	case errors.Is(err, ha.ErrTooManyClusters):
+		h.metrics.limited.WithLabelValues(limitClusters).Inc()
+	}
+	status := statusOf(err)
+	if status == http.StatusBadRequest {
+		h.rejectWhole(id, err.Error())
+	}
+	return answer{version: version, status: status, text: err.Error()}
 }
 
 func (h *Handler) writeFailed(r *http.Request, version codec.Version, id string, err error) answer {

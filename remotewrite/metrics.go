@@ -14,6 +14,7 @@ type metrics struct {
 	received *prometheus.CounterVec
 	rejected rejectedByTenant
 	limited  *prometheus.CounterVec
+	dropped  *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	seconds  *prometheus.HistogramVec
 }
@@ -24,6 +25,7 @@ const (
 	limitBody     = "body_bytes"
 	limitDecoded  = "decoded_bytes"
 	limitContents = "series_or_points"
+	limitClusters = "ha_clusters"
 )
 
 func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
@@ -40,6 +42,10 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 			Name: "metricstream_remote_write_limited_requests_total",
 			Help: "Requests refused whole because of a limit.",
 		}, []string{"limit"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "metricstream_remote_write_deduplicated_total",
+			Help: "What was answered as accepted but not written because another replica of the sender is elected, by tenant and kind. Beyond 256 tenants they are counted together as <other>.",
+		}, []string{"tenant", "kind"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "metricstream_remote_write_in_flight_requests",
 			Help: "Requests being worked on.",
@@ -51,7 +57,7 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 		}, []string{"protocol"}),
 	}
 	m.rejected = newRejectedByTenant()
-	reg.MustRegister(m.requests, m.received, m.limited, m.inFlight, m.seconds, m.rejected.total)
+	reg.MustRegister(m.requests, m.received, m.limited, m.dropped, m.inFlight, m.seconds, m.rejected.total)
 	m.registerCache(reg, cache)
 	return m
 }
@@ -71,13 +77,21 @@ func (m *metrics) registerCache(reg prometheus.Registerer, cache *codec.Cache) {
 	counter("collisions_total", "Label sets that were refused because another one has their key.", func(s codec.CacheStats) uint64 { return s.Collisions })
 }
 
-func (m *metrics) written(n codec.Counts) {
+func (m *metrics) written(n codec.Counts) { addKinds(m.received, n) }
+
+// deduplicated counts what was dropped because another replica sends it.
+func (m *metrics) deduplicated(id string, n codec.Counts) {
+	addKinds(m.dropped, n, m.rejected.label(id))
+}
+
+// addKinds adds to the counters of each kind; the labels are those before the kind.
+func addKinds(to *prometheus.CounterVec, n codec.Counts, labels ...string) {
 	for _, k := range []struct {
 		kind string
 		n    int
 	}{{"samples", n.Samples}, {"histograms", n.Histograms}, {"exemplars", n.Exemplars}, {"metadata", n.Metadata}} {
 		if k.n > 0 {
-			m.received.WithLabelValues(k.kind).Add(float64(k.n))
+			to.WithLabelValues(append(labels, k.kind)...).Add(float64(k.n))
 		}
 	}
 }

@@ -1,12 +1,9 @@
 package remotewrite
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/metricstream/metricstream/tenant"
 )
 
 const (
@@ -100,19 +97,5 @@ func (h *Handler) Rejections(w http.ResponseWriter, r *http.Request) {
 	type data struct {
 		Rejections []Rejection `json:"rejections"`
 	}
-	answer := struct {
-		Status    string `json:"status"`
-		Data      *data  `json:"data,omitempty"`
-		ErrorType string `json:"errorType,omitempty"`
-		Error     string `json:"error,omitempty"`
-	}{Status: "success"}
-	status := http.StatusOK
-	if id, err := tenant.FromRequest(r); err != nil {
-		status, answer.Status, answer.ErrorType, answer.Error = http.StatusBadRequest, "error", "bad_data", err.Error()
-	} else {
-		answer.Data = &data{h.rejections.of(id)}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // a client that is gone hears nothing
+	answerStatus(w, r, func(id string) any { return data{h.rejections.of(id)} })
 }
