@@ -4,7 +4,8 @@
 #   make test    fetch what the tests run against, and run every test
 #
 # `make bench` compares with VictoriaMetrics and Prometheus where those are installed.
-# `make chaos` kills processes at every crash point and prints a table; FOR=1h goes on for an hour.
+# `make chaos` kills processes at every crash point and writes what became of the samples into README.md; FOR=1h goes on
+# for an hour.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w \
@@ -37,7 +38,7 @@ bench: build
 FOR ?= 0s
 
 chaos: fetch
-	go test ./test/chaos -count=1 -v -timeout 0 -for $(FOR)
+	go test ./test/chaos -count=1 -v -timeout 0 -for $(FOR) -table ../../README.md
 
 clean:
 	rm -rf bin

@@ -6,18 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/golang/snappy"
-	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/prompb"
 )
 
 const (
-	writers      = 4
+	writers      = 4 // two by Remote Write 1.0, two by 2.0 with start timestamps
 	floatSeries  = 8
 	histograms   = 2 // one of integers, one of floats
 	days         = 3
@@ -35,10 +30,11 @@ type load struct {
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	label string
-	acked map[batch]bool
-	fatal error
+	mu      sync.Mutex
+	label   string
+	acked   map[batch]bool
+	refused int // answers 503
+	fatal   error
 }
 
 // batch names one request: its samples follow from it.
@@ -112,7 +108,7 @@ func (l *load) send(b batch, body []byte) bool {
 	if err != nil {
 		panic(err)
 	}
-	r.Header.Set("Content-Type", "application/x-protobuf")
+	r.Header.Set("Content-Type", contentType(b))
 	r.Header.Set("Content-Encoding", "snappy")
 	resp, err := client.Do(r)
 	if err != nil {
@@ -126,50 +122,17 @@ func (l *load) send(b batch, body []byte) bool {
 	case resp.StatusCode/100 == 2:
 		l.acked[b] = true
 		return true
+	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") == "":
+		l.fatal = fmt.Errorf("503 without Retry-After: %s", text)
+		return false
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		l.refused++
+		return false
 	case resp.StatusCode/100 == 5:
 		return false
 	}
 	l.fatal = fmt.Errorf("a good request was refused: %s: %s", resp.Status, text)
 	return true
-}
-
-// encode makes the request of a batch: for each series a sample on each of three days.
-func (l *load) encode(b batch) []byte {
-	req := prompb.WriteRequest{Metadata: []prompb.MetricMetadata{{MetricFamilyName: "chaos", Type: prompb.MetricMetadata_GAUGE, Help: "made up"}}}
-	labels := func(name string, i int) []prompb.Label {
-		return []prompb.Label{
-			{Name: "__name__", Value: name}, {Name: "i", Value: strconv.Itoa(i)},
-			{Name: "point", Value: b.label}, {Name: "writer", Value: strconv.Itoa(b.writer)},
-		}
-	}
-	for i := range floatSeries {
-		s := prompb.TimeSeries{Labels: labels("chaos", i)}
-		for d := range days {
-			s.Samples = append(s.Samples, prompb.Sample{Timestamp: l.timeMs(b, d), Value: value(b, i, d)})
-		}
-		s.Exemplars = []prompb.Exemplar{{Labels: []prompb.Label{{Name: "step", Value: strconv.Itoa(b.step)}}, Value: 1, Timestamp: l.timeMs(b, 0)}}
-		req.Timeseries = append(req.Timeseries, s)
-	}
-	for i := range histograms {
-		s := prompb.TimeSeries{Labels: labels("chaos_histogram", floatSeries+i)}
-		for d := range days {
-			n := histogramCount(b, d)
-			spans := []histogram.Span{{Offset: 0, Length: 1}}
-			if i == 0 {
-				s.Histograms = append(s.Histograms, prompb.FromIntHistogram(l.timeMs(b, d),
-					&histogram.Histogram{Count: uint64(n), Sum: n / 2, PositiveSpans: spans, PositiveBuckets: []int64{int64(n)}}))
-				continue
-			}
-			s.Histograms = append(s.Histograms, prompb.FromFloatHistogram(l.timeMs(b, d),
-				&histogram.FloatHistogram{Count: n, Sum: n / 2, PositiveSpans: spans, PositiveBuckets: []float64{n}}))
-		}
-		req.Timeseries = append(req.Timeseries, s)
-	}
-	raw, err := req.Marshal()
-	if err != nil {
-		panic(err)
-	}
-	return snappy.Encode(nil, raw)
 }
 
 func (l *load) timeMs(b batch, day int) int64 {

@@ -1,8 +1,9 @@
 // Package chaos kills the processes of a MetricStream at every moment at which a crash could lose or double a sample,
-// under load, and then asks whether every acknowledged sample is there exactly once. README.md has the last run.
+// under load, and then asks whether every acknowledged sample is there exactly once.
 package chaos
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -17,6 +18,12 @@ import (
 // atLeast makes a longer run of it: rounds with other counts follow the first until this much time has passed.
 var atLeast = flag.Duration("for", 0, "go on with further rounds for this long")
 
+// tableFile gets the tables, see README.md.
+var tableFile = flag.String("table", "", "replace the tables between the markers of this `file`")
+
+// atOnce is how many tests run at the same time: they wait more than they work.
+const atOnce = "8"
+
 // binary is the metricstream under test, built once, with failpoints.
 var binary string
 
@@ -24,7 +31,7 @@ func TestMain(m *testing.M) {
 	// The test binary also hosts the engine that stands for a ClickHouse server; that process builds nothing.
 	if !testenv.IsEngineHost() {
 		flag.Parse()
-		if err := build(); err != nil {
+		if err := errors.Join(build(), flag.Set("test.parallel", atOnce)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

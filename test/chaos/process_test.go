@@ -30,6 +30,7 @@ type node struct {
 	*testenv.Process
 	role, dir, address string
 	flags              []string
+	tables             *database // of a ClickHouse that is not embedded, nil for the embedded one
 }
 
 func newNode(t *testing.T, role string, flags ...string) *node {

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type sum struct{ hash, rows uint64 }
 
 func (d *database) sums() map[string]sum {
 	d.t.Helper()
+	d.checkStarts()
 	out := map[string]sum{}
 	for name, columns := range dataTables {
 		var s sum
@@ -50,12 +52,40 @@ func (d *database) sums() map[string]sum {
 		if err := d.QueryRow(d.t.Context(), q).Scan(&s.hash, &s.rows); err != nil {
 			d.t.Fatalf("cannot compute the checksum of %s: %v", name, err)
 		}
-		if s.rows == 0 && name != "starts" {
+		if s.rows == 0 {
 			d.t.Fatalf("table %s is empty", name)
 		}
 		out[name] = s
 	}
 	return out
+}
+
+// checkStarts compares the start timestamp that is in force at each sample of the load with the one that it was sent
+// with, and looks that there is none in the series that have none.
+func (d *database) checkStarts() {
+	d.t.Helper()
+	const q = `SELECT countIf(x.started AND s.start != intDiv(x.at, {every:Int64}) * {every:Int64} - 1), countIf(NOT x.started AND s.start != 0), countIf(x.started)
+FROM
+(
+    SELECT p.metric AS metric, p.id AS id, p.ts AS at, w.started AS started
+    FROM (SELECT metric, id, ts FROM samples UNION ALL SELECT metric, id, ts FROM histograms) AS p
+    INNER JOIN
+    (
+        SELECT metric, id, any(toInt32(labels['writer']) % 2 = 0) AS started
+        FROM series
+        WHERE startsWith(name, 'chaos')
+        GROUP BY metric, id
+    ) AS w ON p.metric = w.metric AND p.id = w.id
+) AS x
+ASOF LEFT JOIN starts AS s ON x.metric = s.metric AND x.id = s.id AND x.at >= s.ts`
+	ctx := clickhouse.Context(d.t.Context(), clickhouse.WithParameters(clickhouse.Parameters{"every": strconv.Itoa(startEveryMs)}))
+	var wrong, invented, right uint64
+	if err := d.QueryRow(ctx, q).Scan(&wrong, &invented, &right); err != nil {
+		d.t.Fatalf("cannot look at the start timestamps: %v", err)
+	}
+	if wrong != 0 || invented != 0 || right == 0 {
+		d.t.Errorf("of %d samples with start timestamps %d have another than was sent; %d without have one", right, wrong, invented)
+	}
 }
 
 // keys is the number of different samples: of pairs of series and time.
