@@ -43,7 +43,7 @@ var kindNames = [kinds]string{
 var weights = [kinds]int{
 	write: 40, poisonedWrite: 1, corruptRecord: 1, receiverCrash: 4, consumerCrash: 3, consumerCrashAtInsert: 4, consumerStop: 3,
 	expelMember: 3, logFaults: 4, tableFaults: 3, commitFaults: 2, slowTables: 2, tablesDown: 2, faultsEnd: 5, offsetsLost: 2,
-	backup: 4, restoreTables: 3, loseTopic: 1, replayFromOffset: 2,
+	backup: 5, restoreTables: 4, loseTopic: 2, replayFromOffset: 2,
 }
 
 // event is one thing that happens, and how much time passes then. All details come from its seed, so that they stay

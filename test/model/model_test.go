@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,37 +30,58 @@ func TestModel(t *testing.T) {
 		reproduce(t, *oneSeed)
 		return
 	}
-	d, base := usual, uint64(1)
+	first, until := uint64(1), time.Now().Add(usual)
 	if *atLeast > 0 {
-		d, base = *atLeast, rand.Uint64()>>1
-		t.Logf("seeds from %d on", base)
+		first, until = rand.Uint64()>>1, time.Now().Add(*atLeast)
+		t.Logf("seeds from %d on", first)
 	}
-	var next, ran atomic.Uint64
-	next.Store(base - 1)
+	due := func(seed uint64) bool {
+		if *seeds > 0 {
+			return seed <= *seeds
+		}
+		return time.Now().Before(until)
+	}
 	begin := time.Now()
-	var failed atomic.Uint64
+	ran, failed, failures := explore(t, first, due)
+	seconds := time.Since(begin).Seconds()
+	t.Logf("%d interleavings in %.1f s: %.0f a second on %d cores", ran, seconds, float64(ran)/seconds, runtime.GOMAXPROCS(0))
+	if failures == nil {
+		return
+	}
+	t.Errorf("seed %d fails: %q\nto run only it: go test ./test/model -run TestModel -seed=%d", failed, failures, failed)
+	if *seeds == 0 {
+		reproduce(t, failed)
+	}
+}
+
+// explore runs seeds, on all cores, for as long as they are due and none fails. It returns how many it ran, and of one
+// that failed what was wrong.
+func explore(t *testing.T, first uint64, due func(seed uint64) bool) (ran, failed uint64, failures []string) {
+	var mu sync.Mutex
 	var workers sync.WaitGroup
+	next := func() (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		seed := first + ran
+		if failures != nil || !due(seed) {
+			return 0, false
+		}
+		ran++
+		return seed, true
+	}
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for failed.Load() == 0 {
-				seed := next.Add(1)
-				if *seeds > 0 && seed > *seeds || *seeds == 0 && time.Since(begin) > d {
-					return
+			for seed, ok := next(); ok; seed, ok = next() {
+				if found := run(t, seed, script(seed)); found != nil {
+					mu.Lock()
+					failed, failures = seed, found
+					mu.Unlock()
 				}
-				if len(run(t, seed, script(seed))) > 0 {
-					failed.CompareAndSwap(0, seed)
-				}
-				ran.Add(1)
 			}
 		})
 	}
 	workers.Wait()
-	seconds := time.Since(begin).Seconds()
-	t.Logf("%d interleavings in %.1f s: %.0f a second on %d cores", ran.Load(), seconds, float64(ran.Load())/seconds, runtime.GOMAXPROCS(0))
-	if seed := failed.Load(); seed != 0 {
-		reproduce(t, seed)
-		t.Errorf("seed %d failed; to run only it: go test ./test/model -run TestModel -seed=%d", seed, seed)
-	}
+	return ran, failed, failures
 }
 
 // run plays one interleaving in a bubble of virtual time and returns what is wrong after it.

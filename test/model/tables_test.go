@@ -79,8 +79,8 @@ func (t *tables) Progress(_ context.Context, _, generation string) (map[int32]in
 	}
 	progress := map[int32]int64{}
 	for at, next := range t.progress {
-		if at.generation == generation {
-			progress[at.partition] = next
+		if at.generation == generation || *plant == "generations-mixed" {
+			progress[at.partition] = max(progress[at.partition], next)
 		}
 	}
 	return progress, nil
