@@ -118,13 +118,14 @@ func (n *node) addReceiver(context.Context) error {
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
-		Writer: producer, Logger: n.logger, Registerer: n.registry,
+		Writer: producer, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
 	})
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
 			n.mux.Handle(prefix+path, handler)
 		}
 		n.mux.HandleFunc("GET "+prefix+"/api/v1/status/rejections", handler.Rejections)
+		n.mux.HandleFunc("GET "+prefix+"/api/v1/status/ha", handler.HA)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/redis"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"go.yaml.in/yaml/v3"
@@ -24,6 +25,7 @@ type Config struct {
 	Web         web.Config         `yaml:"web"`
 	Storage     Storage            `yaml:"storage"`
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
+	Redis       redis.Config       `yaml:"redis"`
 	Kafka       kafka.Config       `yaml:"kafka"`
 	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
 	Query       promql.Config      `yaml:"query"`
@@ -50,6 +52,7 @@ func Default() Config {
 		Web:         web.DefaultConfig(),
 		Storage:     Storage{Path: "./data"},
 		RemoteWrite: remotewrite.DefaultConfig(),
+		Redis:       redis.DefaultConfig(),
 		Kafka:       kafka.DefaultConfig(),
 		ClickHouse:  clickhouse.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
@@ -81,6 +84,7 @@ func (c Config) Validate() error {
 		c.Web.Validate(),
 		c.Storage.Validate(),
 		c.RemoteWrite.Validate(),
+		c.Redis.Validate(),
 		c.Kafka.Validate(),
 		c.ClickHouse.Validate(),
 		c.Query.Validate(),
@@ -91,6 +95,9 @@ func (c Config) Validate() error {
 func (c Config) Redacted() Config {
 	if u, err := url.Parse(c.ClickHouse.DSN); err == nil && u.User != nil {
 		c.ClickHouse.DSN = u.Redacted()
+	}
+	if c.Redis.Password != "" {
+		c.Redis.Password = "xxxxx" // as URLs have it
 	}
 	return c
 }

@@ -48,6 +48,8 @@ func TestEverySectionIsChecked(t *testing.T) {
 		"web: {listen_address: nowhere}":         "web.listen_address",
 		"storage: {path: ''}":                    "storage.path",
 		"remote_write: {max_body_bytes: 0}":      "remote_write.max_body_bytes",
+		"redis: {address: nowhere}":              "redis.address",
+		"remote_write: {ha: {max_clusters: 0}}":  "remote_write.ha.max_clusters",
 		"kafka: {partitions: 0}":                 "kafka.partitions",
 		"kafka: {brokers: [nohost]}":             "kafka.brokers",
 		"kafka: {embedded: {segment_bytes: -1}}": "kafka.embedded.segment_bytes",
@@ -78,6 +80,7 @@ func TestUnknownKeyIsRefused(t *testing.T) {
 func TestYAMLHidesPasswordsAndLoadsAgain(t *testing.T) {
 	c := Default()
 	c.ClickHouse.DSN = "clickhouse://me:s3cret@host:9000/db"
+	c.Redis.Password = "s3cret"
 	text := c.YAML()
 	if strings.Contains(text, "s3cret") {
 		t.Errorf("the password is in\n%s", text)
