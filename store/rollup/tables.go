@@ -20,11 +20,17 @@ type Source interface {
 
 	// Days returns the days, in ascending order, that may have samples, as the milliseconds of their beginnings in UTC.
 	Days(ctx context.Context) ([]int64, error)
-
-	// Progress returns what is written of the log, by partition: the sum of offsets makes a fold's version, and the
-	// times tell which hours are complete.
-	Progress(ctx context.Context) ([]store.Progress, error)
 }
+
+// Log tells how far the log is written into the tables.
+type Log interface {
+	// Partitions returns every partition of the log as it is now. The End of each was looked up before what is written.
+	Partitions(ctx context.Context) ([]Partition, error)
+}
+
+// Partition is how far a partition of the log is written: every record before Next, the latest sample of which is at
+// MaxMs. The log ends at End, so a partition whose Next is there has nothing that waits.
+type Partition struct{ Next, End, MaxMs int64 }
 
 // RawSeries is one series' samples in a span. Labels are not set.
 type RawSeries struct {
@@ -57,10 +63,23 @@ type HourState struct {
 
 	// MinSamples is the number of samples in the hour from which on a series got rows of a minute.
 	MinSamples uint32
+
+	// Tiers are those whose rows the hour has, of all its series. [Coverage] has the hour for these only.
+	Tiers Tiers
 }
 
-// Mark says that samples of a series were written into an hour after its fold began. A mark whose Key is the zero one
-// is about all series of the hour. A mark is identified by all of its fields.
+// Tiers is a set of tiers; [Tier.Set] makes one.
+type Tiers uint8
+
+// Set returns the set of the one tier.
+func (t Tier) Set() Tiers { return 1 << t }
+
+// Has reports whether the set has the tier.
+func (s Tiers) Has(t Tier) bool { return s&t.Set() != 0 }
+
+// Mark says that samples of a series were written into an hour late: after its fold began, or, while it is open still,
+// after the time at which a fold may begin. A mark whose Key is the zero one is about all series of the hour. A mark is
+// identified by all of its fields.
 type Mark struct {
 	EndMs int64 // of the hour
 	Key   store.Key
@@ -88,6 +107,20 @@ type Ledger interface {
 
 	// ClearMarks removes exactly these marks.
 	ClearMarks(ctx context.Context, marks []Mark) error
+}
+
+// Droppings tells what was dropped of raw. It is durable before samples go: of an hour whose samples are not all there any
+// more the rows must stay as they are.
+type Droppings interface {
+	// Dropped returns, by retention class, the time until which samples were dropped.
+	Dropped(ctx context.Context) (map[uint8]int64, error)
+}
+
+// Auditor reads rows to compare them with raw.
+type Auditor interface {
+	// ReadRollups calls yield for each series, of all tenants, that has a row whose bucket ends in the span, in ascending
+	// order of the keys, with all columns and without labels. The series belongs to the reader again when yield returns.
+	ReadRollups(ctx context.Context, tier Tier, span Span, yield func(*Series) error) error
 }
 
 // Tables is all that the downsampler works on.
