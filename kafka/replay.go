@@ -30,8 +30,8 @@ const replayBytes = 64 << 20
 // Replay writes the records of a span again, partition after partition, and calls report after each write. It
 // does not move the consumer group, and says nothing of progress to the writer: rows are identified by what they
 // are, so that writing them again changes nothing. A writer that is not available is waited for. On an error, ctx's
-// included, what is returned says where to go on.
-func (a *Archive) Replay(ctx context.Context, span Span, w store.Writer, logger *slog.Logger, report func(ReplayProgress)) (ReplayProgress, error) {
+// included, and report's, what is returned says where to go on.
+func (a *Archive) Replay(ctx context.Context, span Span, w store.Writer, logger *slog.Logger, report func(ReplayProgress) error) (ReplayProgress, error) {
 	r := &replay{archive: a, writer: w, logger: logger, report: report}
 	r.progress.Rest = Span{From: maps.Clone(span.From), To: maps.Clone(span.To)}
 	for _, p := range span.Partitions() {
@@ -47,7 +47,7 @@ type replay struct {
 	archive  *Archive
 	writer   store.Writer
 	logger   *slog.Logger
-	report   func(ReplayProgress)
+	report   func(ReplayProgress) error
 	progress ReplayProgress
 
 	decoder record.Decoder
@@ -112,8 +112,7 @@ func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 		delete(r.progress.Rest.From, partition)
 		delete(r.progress.Rest.To, partition)
 	}
-	r.report(r.progress)
-	return nil
+	return r.report(r.progress)
 }
 
 // single writes the records of a refused batch one by one and leaves out those that are refused alone.

@@ -54,7 +54,7 @@ func testReplay(t *testing.T, cfg Config, dir string) {
 
 	w := newTables()
 	w.failWith(refuse(666))
-	done, err := a.Replay(t.Context(), span, w, testLogger(t), func(ReplayProgress) {})
+	done, err := a.Replay(t.Context(), span, w, testLogger(t), func(ReplayProgress) error { return nil })
 	if err != nil || w.missing(all) > 0 || w.count() != len(all) || done.Rest.Records() != 0 || done.Unreadable != 1 || done.Refused != 1 {
 		t.Fatalf("whole: %+v, %v, %d of %d samples are missing", done, err, w.missing(all), len(all))
 	}
@@ -68,7 +68,7 @@ func testReplay(t *testing.T, cfg Config, dir string) {
 	parts := 0
 	for rest := span; rest.Records() > 0; parts++ {
 		ctx, cancel := context.WithCancel(t.Context())
-		done, err := a.Replay(ctx, rest, w, testLogger(t), func(p ReplayProgress) { cancel() })
+		done, err := a.Replay(ctx, rest, w, testLogger(t), func(p ReplayProgress) error { cancel(); return nil })
 		cancel()
 		if err == nil && done.Rest.Records() > 0 || err != nil && done.Rest.Records() >= rest.Records() {
 			t.Fatalf("part %d: %v, %s of %s is left", parts, err, done.Rest.Flags(), rest.Flags())

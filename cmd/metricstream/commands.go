@@ -39,11 +39,10 @@ func commands(app *kingpin.Application, runs map[string]func(context.Context) er
 	replay.Flag("from", "The first dead letter's offset.").Int64Var(&add(replay, replayLetters).from)
 
 	var span replaySpan
-	again := app.Command("replay", "Write a part of the log into ClickHouse again. What is there already stays as it is.")
-	const positions = "oldest, newest, a time (RFC 3339), a duration ago such as 6h, or offsets by partition such as 0:1200,3:77."
-	again.Flag("from", "Where to begin: "+positions).Default("oldest").StringVar(&span.from)
-	again.Flag("to", "Where to end: "+positions).Default("newest").StringVar(&span.to)
+	again := app.Command("replay", replayHelp)
+	span.bind(again)
 	bindClickHouse(again, add(again, span.run))
+	bindShadow(app, add)
 }
 
 func logDir(c config.Config) string { return filepath.Join(c.Storage.Path, "log") }

@@ -22,8 +22,11 @@ func ParseDay(s string) (Day, error) {
 	if err != nil {
 		return 0, store.Invalidf("cannot read the day %q: want a date such as 2026-01-02", s)
 	}
-	return Day(dayOf(at.UnixMilli())), nil
+	return DayOf(at.UnixMilli()), nil
 }
+
+// DayOf returns the day of a time.
+func DayOf(timeMs int64) Day { return Day(dayOf(timeMs)) }
 
 // String returns the date.
 func (d Day) String() string { return time.UnixMilli(d.MinMs()).UTC().Format(time.DateOnly) }
