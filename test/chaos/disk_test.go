@@ -23,7 +23,7 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "all")
 	var table table
-	defer table.print(t, "Disk full, which counts as a kill")
+	defer table.print(t, "embedded, full disk")
 	n.startReady(t)
 	l := startLoad(t, n.address, label(diskFaults[0].name, 0))
 	for i, f := range diskFaults {

@@ -52,7 +52,7 @@ func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "all")
 	var table table
-	defer table.print(t, "Embedded log and engine")
+	defer table.print(t, "embedded")
 	begin := time.Now()
 	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
 		samples := n.killAtPoints(t, round, &table) + n.killEngineAndAll(t, round, &table)

@@ -17,7 +17,7 @@ func TestEngineAway(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "all")
 	var table table
-	defer table.print(t, "Embedded engine that hangs, and is away")
+	defer table.print(t, "embedded, engine away")
 	n.startReady(t)
 	l := startLoad(t, n.address, "engine hangs#0")
 	n.awaitLoad(t, l)

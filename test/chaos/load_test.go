@@ -19,7 +19,7 @@ const (
 	stepMs       = 250
 	dayMs        = 24 * 60 * 60 * 1000
 	perRequest   = (floatSeries + histograms) * days
-	betweenSends = 15 * time.Millisecond
+	betweenSends = 40 * time.Millisecond
 )
 
 // load writes known samples to one receiver, whatever happens to it, exactly as a sender does: a request that was

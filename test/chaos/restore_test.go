@@ -14,7 +14,7 @@ func TestRestore(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "all")
 	var rows table
-	defer rows.print(t, "ClickHouse restored to an earlier state")
+	defer rows.print(t, "embedded, tables restored")
 	tables, backup := filepath.Join(n.data(), "clickhouse"), filepath.Join(n.dir, "backup")
 	l := startLoad(t, n.address, "before the backup#0")
 	n.startReady(t)

@@ -10,10 +10,11 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// dataTables are all tables, with the columns that say what they hold. When metadata was seen is not one of them.
+// dataTables are all tables, with the columns that say what they hold. When metadata was seen is not one of them, nor is
+// the latest sample that ingest_progress knows of: forget makes it forget the older ones.
 var dataTables = map[string]string{
 	"samples": "*", "histograms": "*", "exemplars": "*", "series": "*", "postings": "*", "starts": "*",
-	"ingest_progress": "*", "metric_metadata": "* EXCEPT seen",
+	"ingest_progress": "* EXCEPT max_ms", "metric_metadata": "* EXCEPT seen",
 }
 
 // database is a ClickHouse that nobody writes to at the time.
