@@ -29,6 +29,7 @@ const (
 	backup
 	restoreTables
 	loseTopic
+	restoreLog
 	replayFromOffset
 	kinds
 )
@@ -36,14 +37,14 @@ const (
 var kindNames = [kinds]string{
 	"write", "write of what the tables refuse", "corrupt record", "receiver crashes", "consumer crashes", "consumer crashes at an insert",
 	"consumer stops", "member is expelled and goes on", "the log fails", "the tables fail", "commits fail", "the tables are slow",
-	"the tables are down", "faults end", "committed offsets are lost", "backup", "tables are restored", "the topic is lost", "replay from an offset",
+	"the tables are down", "faults end", "committed offsets are lost", "backup", "tables are restored", "the topic is lost", "an older copy of the log", "replay from an offset",
 }
 
 // weights say how often each kind happens.
 var weights = [kinds]int{
 	write: 40, poisonedWrite: 1, corruptRecord: 1, receiverCrash: 4, consumerCrash: 3, consumerCrashAtInsert: 4, consumerStop: 3,
 	expelMember: 3, logFaults: 4, tableFaults: 3, commitFaults: 2, slowTables: 2, tablesDown: 2, faultsEnd: 5, offsetsLost: 2,
-	backup: 5, restoreTables: 4, loseTopic: 2, replayFromOffset: 2,
+	backup: 5, restoreTables: 4, loseTopic: 2, restoreLog: 1, replayFromOffset: 2,
 }
 
 // event is one thing that happens, and how much time passes then. All details come from its seed, so that they stay
@@ -149,7 +150,9 @@ func (w *world) disaster(k kind, r *rand.Rand, down time.Duration) {
 	case offsetsLost:
 		w.group.forget()
 	case backup:
-		w.tables.backups = append(w.tables.backups, len(w.tables.steps))
+		if !w.log.wentBack { // see README.md
+			w.tables.backups = append(w.tables.backups, len(w.tables.steps))
+		}
 	case restoreTables:
 		// As an operator does it: the consumers are ended first, all of them.
 		w.endConsumers(down)
@@ -161,11 +164,34 @@ func (w *world) disaster(k kind, r *rand.Rand, down time.Duration) {
 			w.endConsumers(down)
 		}
 		w.log.clear()
-		w.log.losses++
-		w.log.lostAt = time.Now()
-		w.oracle.release(w)
+		w.log.topics++
+		w.lose()
 		w.group.forget()
+	case restoreLog:
+		// The embedded log's folder, with the committed offsets in it, of a process that is everything.
+		w.endConsumers(down)
+		for id := range w.receivers {
+			w.crashReceiver(id, down)
+		}
+		for p := range w.log.parts {
+			part := &w.log.parts[p]
+			part.records = part.records[:r.IntN(len(part.records)+1)]
+			part.records = part.records[:len(part.records):len(part.records)]
+			if c := &w.group.committed[p]; c.offset > int64(len(part.records)) {
+				c.offset = int64(r.IntN(len(part.records) + 1))
+			}
+		}
+		w.log.wentBack = true
+		w.tables.backups = w.tables.backups[:1]
+		w.lose()
 	}
+}
+
+// lose lets go of the promises that only a log could keep that is no longer there.
+func (w *world) lose() {
+	w.log.losses++
+	w.log.lostAt = time.Now()
+	w.oracle.release(w)
 }
 
 // endConsumers crashes every process of a consumer, those that are about to end included.

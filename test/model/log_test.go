@@ -14,13 +14,14 @@ type topicLog struct {
 	parts   []partition
 	letters []*sarama.ProducerMessage
 
-	// losses counts how often the topic was lost and made anew, lostAt is when it was last.
-	losses int
-	lostAt time.Time
+	// topics counts how often the topic was made anew, losses how often records went, lostAt is when they did last.
+	topics, losses int
+	lostAt         time.Time
+	wentBack       bool // the topic is the same and its offsets are given again
 }
 
 // generation names the topic that there is now.
-func (l *topicLog) generation() string { return strconv.Itoa(l.losses) }
+func (l *topicLog) generation() string { return strconv.Itoa(l.topics) }
 
 // partition is one partition of the topic.
 type partition struct {

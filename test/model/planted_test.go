@@ -68,6 +68,12 @@ var planted = []struct {
 	{"what cannot be decoded is dropped", 500, []mutation{
 		{"claim.go", `if err := c.deadLetter(ctx, m, err); err != nil {`, `if BUG { err = nil } else if err := c.deadLetter(ctx, m, err); err != nil {`},
 	}},
+	{"nobody hears that a batch is written", 500, []mutation{
+		{"collect.go", "c.spare = p\n\tc.announce()", "c.spare = p\n\tif !BUG { c.announce() }"},
+	}},
+	{"the beginning of a log that went back is not committed", 5000, []mutation{
+		{"claim.go", `s.ResetOffset(m.Topic, m.Partition, m.Offset, h.generation)`, `if !BUG { s.ResetOffset(m.Topic, m.Partition, m.Offset, h.generation) }`},
+	}},
 	{"a replay goes on behind what it did not write", 500, []mutation{
 		{"replay.go", `if len(r.records) > 0 {`, `if BUG { r.progress.Rest.From[partition] = next }; if len(r.records) > 0 {`},
 	}},

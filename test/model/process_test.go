@@ -27,7 +27,7 @@ type consumer struct {
 
 // startConsumer starts the process with this number, where it does not run.
 func (w *world) startConsumer(id int) {
-	if w.consumers[id] != nil {
+	if w.consumers[id] != nil || w.ended {
 		return
 	}
 	w.lives++

@@ -80,7 +80,7 @@ func (w *world) replay(r *rand.Rand) {
 		for n := 0; n < 5 && err == nil && span.Records() > 0 && !w.isDead(process); n++ {
 			ctx, cancel := context.WithTimeout(w.ctx, time.Duration(1+r.IntN(200<<n))*time.Millisecond)
 			var done kafka.ReplayProgress
-			done, err = archive.Replay(ctx, span, tableWriter{w, process}, slog.New(slog.DiscardHandler), func(kafka.ReplayProgress) {})
+			done, err = archive.Replay(ctx, span, tableWriter{w, process}, slog.New(slog.DiscardHandler), func(kafka.ReplayProgress) error { return nil })
 			if ctx.Err() != nil {
 				err = nil
 			}
@@ -135,7 +135,7 @@ func (w *world) replayAll() {
 		}
 		ctx, cancel := context.WithTimeout(w.ctx, time.Duration(n*n*20)*time.Millisecond)
 		var done kafka.ReplayProgress
-		done, err = archive.Replay(ctx, span, to, slog.New(slog.DiscardHandler), func(kafka.ReplayProgress) {})
+		done, err = archive.Replay(ctx, span, to, slog.New(slog.DiscardHandler), func(kafka.ReplayProgress) error { return nil })
 		cancel()
 		span = done.Rest
 	}

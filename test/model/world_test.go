@@ -38,6 +38,7 @@ type world struct {
 	lives     int
 	draws     uint64
 	healing   bool
+	ended     bool // nothing is started any more
 	failures  []string
 
 	processes, senders sync.WaitGroup
@@ -161,8 +162,8 @@ func (w *world) heal() {
 	}
 	w.stopConsumers()
 	w.locked(w.compare)()
-	if len(w.failures) == 0 {
-		w.replayTwice() // nothing else runs any more
+	if len(w.failures) == 0 && w.seed%4 == 0 { // it costs as much as the rest
+		w.replayTwice()
 	}
 }
 
@@ -188,8 +189,8 @@ func (w *world) caughtUp() bool {
 
 // stopConsumers ends all consumer processes for good.
 func (w *world) stopConsumers() {
-	time.Sleep(10 * time.Minute) // no restart is due any more
 	w.locked(func() {
+		w.ended = true
 		for _, c := range w.consumers {
 			if c != nil {
 				c.cancel()
