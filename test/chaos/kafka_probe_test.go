@@ -1,9 +1,13 @@
 package chaos
 
 import (
+	"bytes"
+	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/prompb"
 )
 
@@ -14,15 +18,25 @@ const (
 	lagSeconds = "metricstream_consumer_lag_seconds"
 )
 
-// oneSample is a request of one sample of a series of its own.
-func oneSample(t *testing.T) []byte {
+// probe is a request that writes a sample of some series of its own, so many that each partition has one, said to be the
+// sender's n-th attempt.
+func probe(t *testing.T, receiver string, attempt int) *http.Request {
 	t.Helper()
-	raw, err := (&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
-		Labels:  []prompb.Label{{Name: "__name__", Value: "probe"}},
-		Samples: []prompb.Sample{{Value: 1, Timestamp: time.Now().UnixMilli()}},
-	}}}).Marshal()
+	var req prompb.WriteRequest
+	for i := range 8 * partitions {
+		req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
+			Labels:  []prompb.Label{{Name: "__name__", Value: "probe"}, {Name: "i", Value: strconv.Itoa(i)}},
+			Samples: []prompb.Sample{{Value: 1, Timestamp: time.Now().UnixMilli()}},
+		})
+	}
+	raw, err := req.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return raw
+	r, err := http.NewRequest(http.MethodPost, receiver+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Retry-Attempt", strconv.Itoa(attempt))
+	return r
 }

@@ -1,15 +1,12 @@
 package chaos
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"net/http"
 	"strconv"
 	"testing"
 	"time"
-
-	"github.com/golang/snappy"
 
 	"github.com/metricstream/metricstream/internal/testenv"
 )
@@ -58,7 +55,9 @@ func TestPrometheusSender(t *testing.T) {
 		if i > 0 {
 			spans[i].fromMs = spans[i-1].toMs
 		}
+		begin := time.Now()
 		ph.do()
+		t.Logf("%s: %v", ph.name, time.Since(begin).Round(time.Second))
 		spans[i].toMs = time.Now().UnixMilli()
 		table.row(ph.name).kills += ph.kills
 	}
@@ -140,12 +139,7 @@ func (c *cluster) takeKafkaAway(t *testing.T, away time.Duration) {
 // tryToWrite writes while there is no Kafka, and returns after how many seconds to try again.
 func tryToWrite(t *testing.T, receiver string, attempt int) int {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodPost, receiver+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, oneSample(t))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Retry-Attempt", strconv.Itoa(attempt))
-	resp, err := client.Do(r)
+	resp, err := client.Do(probe(t, receiver, attempt))
 	if err != nil {
 		t.Fatalf("the receiver does not answer without Kafka: %v", err)
 	}
