@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
+	"sync"
 
 	"github.com/IBM/sarama"
 
@@ -14,7 +17,8 @@ import (
 type Ends struct {
 	Generation string
 
-	// Next is, for each partition, the offset that its next record will have.
+	// Next is, for each partition that has records, the offset that its next one will have. A partition whose
+	// records have all left by retention has none.
 	Next map[int32]int64
 }
 
@@ -48,30 +52,84 @@ func (t brokerTopic) askEnds() (Ends, error) {
 	if err != nil {
 		return Ends{}, err
 	}
+	oldest, err := t.offsets(m, sarama.OffsetOldest)
+	if err != nil {
+		return Ends{}, err
+	}
+	next, err := t.offsets(m, sarama.OffsetNewest)
+	if err != nil {
+		return Ends{}, err
+	}
+	maps.DeleteFunc(next, func(p int32, at int64) bool { return at <= oldest[p] })
+	return Ends{Generation: generationOf(m), Next: next}, nil
+}
+
+// offsets returns the offset of a position in all partitions.
+func (t brokerTopic) offsets(m *sarama.TopicMetadata, position int64) (map[int32]int64, error) {
 	asked := make(map[int32]int64, len(m.Partitions))
 	for _, p := range m.Partitions {
-		asked[p.ID] = sarama.OffsetNewest
+		asked[p.ID] = position
 	}
 	admin, err := sarama.NewClusterAdminFromClient(t.client)
 	if err != nil {
-		return Ends{}, fmt.Errorf("cannot look up where Kafka topic %s ends: %w", t.cfg.Topic, err)
+		return nil, fmt.Errorf("cannot look up where Kafka topic %s ends: %w", t.cfg.Topic, err)
 	}
 	answers, err := admin.ListOffsets(map[string]map[int32]int64{t.cfg.Topic: asked}, nil)
 	if err != nil {
-		return Ends{}, fmt.Errorf("cannot look up where Kafka topic %s ends: %w", t.cfg.Topic, err)
+		return nil, fmt.Errorf("cannot look up where Kafka topic %s ends: %w", t.cfg.Topic, err)
 	}
-	ends := Ends{Generation: generationOf(m), Next: make(map[int32]int64, len(asked))}
+	at := make(map[int32]int64, len(asked))
 	for p := range asked {
-		a := answers[t.cfg.Topic][p]
-		if a == nil {
-			return Ends{}, fmt.Errorf("cannot look up where partition %d of Kafka topic %s ends: %w", p, t.cfg.Topic, sarama.ErrIncompleteResponse)
+		answer := answers[t.cfg.Topic][p]
+		if answer == nil {
+			return nil, fmt.Errorf("cannot look up where partition %d of Kafka topic %s ends: %w", p, t.cfg.Topic, sarama.ErrIncompleteResponse)
 		}
-		if a.Err != nil && !errors.Is(a.Err, sarama.ErrNoError) {
-			return Ends{}, fmt.Errorf("cannot look up where partition %d of Kafka topic %s ends: %w", p, t.cfg.Topic, a.Err)
+		if answer.Err != nil && !errors.Is(answer.Err, sarama.ErrNoError) {
+			return nil, fmt.Errorf("cannot look up where partition %d of Kafka topic %s ends: %w", p, t.cfg.Topic, answer.Err)
 		}
-		ends.Next[p] = a.Offset
+		at[p] = answer.Offset
 	}
-	return ends, nil
+	return at, nil
+}
+
+// Tail knows where a Kafka topic ends, and nothing else of it. It connects when it is first asked, so that whoever has
+// one can start and work while Kafka is away.
+type Tail struct {
+	cfg Config
+
+	mu     sync.Mutex
+	client sarama.Client // nil: not connected yet
+}
+
+// NewTail returns the end of the configured topic, for a configuration with brokers.
+func NewTail(cfg Config) *Tail { return &Tail{cfg: cfg} }
+
+// Ends is that of [Log.Ends].
+func (t *Tail) Ends(ctx context.Context) (Ends, error) {
+	return await(ctx, "look up where Kafka topic "+t.cfg.Topic+" ends", func() (Ends, error) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.client == nil {
+			client, err := sarama.NewClient(t.cfg.Brokers, saramaConfig(t.cfg))
+			if err != nil {
+				return Ends{}, fmt.Errorf("cannot reach Kafka at %s: %w", strings.Join(t.cfg.Brokers, ", "), err)
+			}
+			t.client = client
+		}
+		return brokerTopic{t.client, t.cfg}.ends()
+	})
+}
+
+// Close ends the connections.
+func (t *Tail) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.client == nil {
+		return nil
+	}
+	err := t.client.Close()
+	t.client = nil
+	return err
 }
 
 // embeddedTopic is the topic of an embedded log.
@@ -85,7 +143,9 @@ func (t embeddedTopic) CommittedIn(context.Context) (map[int32]string, error) { 
 func (t embeddedTopic) Ends(context.Context) (Ends, error) {
 	ends := Ends{Generation: t.log.Generation(), Next: make(map[int32]int64, t.log.Partitions())}
 	for p := range int32(t.log.Partitions()) {
-		_, ends.Next[p] = t.log.Bounds(p)
+		if oldest, next := t.log.Bounds(p); next > oldest {
+			ends.Next[p] = next
+		}
 	}
 	return ends, nil
 }

@@ -71,7 +71,7 @@ func ParseReceipt(s string) (Receipt, error) {
 	for one := range strings.SplitSeq(offsets, ",") {
 		partition, offset, _ := strings.Cut(strings.TrimSpace(one), ":")
 		p, err := strconv.ParseUint(partition, 10, 31)
-		at, offsetErr := strconv.ParseUint(offset, 10, 63)
+		at, offsetErr := strconv.ParseUint(offset, 10, 62)
 		if err != nil || offsetErr != nil {
 			return r, bad
 		}

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/promql"
@@ -148,10 +150,30 @@ func (n *node) addQuerier(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot set up the HTTP API: %w", err)
 	}
+	reads := http.NewServeMux()
 	for _, prefix := range prefixes {
-		a.Register(n.mux, prefix)
+		a.Register(reads, prefix)
 	}
+	n.mux.Handle("/", n.gate().Handler(reads))
 	return nil
+}
+
+// gate starts what holds reads back that want to see all that was written before them.
+func (n *node) gate() *strongread.Gate {
+	var log strongread.Log
+	switch {
+	case n.parts.log != nil:
+		log = n.parts.log
+	case len(n.config.Kafka.Brokers) > 0:
+		tail := kafka.NewTail(n.config.Kafka)
+		n.stack.Push("the connection for strong reads", func(context.Context) error { return tail.Close() })
+		log = tail
+	}
+	gate := strongread.New(strongread.Options{
+		Config: n.config.StrongReads, Topic: n.config.Kafka.Topic, Log: log, Progress: n.parts.store, Registerer: n.registry,
+	})
+	n.stack.Go("strong reads", gate.Run)
+	return gate
 }
 
 // promqlVersion is the version of Prometheus whose API and PromQL are served: clients decide by it what to ask.

@@ -40,6 +40,12 @@ func (w *writer) send(url string) bool {
 
 // postSamples sends one sample of n series by Remote Write 1.0 and returns the status, 0 for no answer.
 func postSamples(url, tenant string, ts int64, value float64, n int, labels map[string]string) int {
+	code, _ := writeSamples(url, tenant, ts, value, n, labels)
+	return code
+}
+
+// writeSamples is postSamples with the headers of the answer.
+func writeSamples(url, tenant string, ts int64, value float64, n int, labels map[string]string) (int, http.Header) {
 	var req prompb.WriteRequest
 	for i := range n {
 		s := prompb.TimeSeries{Samples: []prompb.Sample{{Timestamp: ts, Value: value}}}
@@ -51,11 +57,11 @@ func postSamples(url, tenant string, ts int64, value float64, n int, labels map[
 	}
 	raw, err := req.Marshal()
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	r, err := http.NewRequest(http.MethodPost, url+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, raw)))
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	r.Header.Set("Content-Encoding", "snappy")
@@ -64,10 +70,10 @@ func postSamples(url, tenant string, ts int64, value float64, n int, labels map[
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	resp.Body.Close()
-	return resp.StatusCode
+	return resp.StatusCode, resp.Header
 }
 
 // verify checks that every acknowledged sample is there, exactly once, and nothing that was not sent.

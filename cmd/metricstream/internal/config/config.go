@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/promql"
@@ -29,6 +30,7 @@ type Config struct {
 	Kafka       kafka.Config       `yaml:"kafka"`
 	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
 	Query       promql.Config      `yaml:"query"`
+	StrongReads strongread.Config  `yaml:"strong_reads"`
 }
 
 // Storage is the section `storage`: where the embedded parts keep their data.
@@ -56,6 +58,7 @@ func Default() Config {
 		Kafka:       kafka.DefaultConfig(),
 		ClickHouse:  clickhouse.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
+		StrongReads: strongread.DefaultConfig(),
 	}
 }
 
@@ -88,6 +91,7 @@ func (c Config) Validate() error {
 		c.Kafka.Validate(),
 		c.ClickHouse.Validate(),
 		c.Query.Validate(),
+		c.StrongReads.Validate(),
 	)
 }
 
