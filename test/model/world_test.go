@@ -57,7 +57,7 @@ func newWorld(seed uint64) *world {
 	w.cfg.Topic = topic
 	w.cfg.Partitions = pick(1, 2, 3, 4)
 	w.cfg.FlushRows = pick(3, 12, 1000)
-	w.cfg.MaxRecordBytes = pick(250, 900_000)
+	w.cfg.MaxRecordBytes = pick(160, 900_000)
 	w.cfg.DrainTimeout = time.Duration(pick(0, 2, 20)) * time.Second
 	w.cfg.MaxAnnouncedSeries = pick(4, 1000)
 	w.log = newTopicLog(w.cfg.Partitions)
