@@ -24,16 +24,19 @@ type reached struct {
 // pending is a batch that is being collected or written, with the records that it was made of.
 type pending struct {
 	seq     uint64
-	rows    store.Batch
+	rows    classes
 	weight  int
 	since   time.Time
 	records []*sarama.ConsumerMessage
-	claims  map[*claim]reached
+
+	// progress is what the claims reach when the rows are written.
+	progress []store.Progress
+	claims   map[*claim]reached
 }
 
 func (p *pending) reset(seq uint64) {
 	p.seq = seq
-	p.rows.Reset()
+	p.rows.reset()
 	p.weight = 0
 	p.since = time.Time{}
 	clear(p.records)
@@ -93,17 +96,17 @@ func (c *collector) add(ctx context.Context, of *claim, m *sarama.ConsumerMessag
 // take decodes a record into the batch that is being filled.
 func (c *collector) take(of *claim, m *sarama.ConsumerMessage) error {
 	p := c.filling
-	samples, histograms := p.rows.Samples.Len(), len(p.rows.Histograms)
-	before := rows(&p.rows)
-	if err := c.decoder.Decode(&p.rows, m.Value); err != nil {
+	b := p.rows.of(record.Class(m.Value))
+	samples, histograms, before := b.Samples.Len(), len(b.Histograms), rows(b)
+	if err := c.decoder.Decode(b, m.Value); err != nil {
 		return err
 	}
-	p.weight += 1 + rows(&p.rows) - before
-	for _, at := range p.rows.Samples.TimesMs[samples:] {
+	p.weight += 1 + rows(b) - before
+	for _, at := range b.Samples.TimesMs[samples:] {
 		of.maxMs = max(of.maxMs, at)
 	}
-	for i := histograms; i < len(p.rows.Histograms); i++ {
-		h := &p.rows.Histograms[i]
+	for i := histograms; i < len(b.Histograms); i++ {
+		h := &b.Histograms[i]
 		of.maxMs = max(of.maxMs, h.TimeMs)
 		p.weight += len(h.Blob) / histogramRowBytes
 	}

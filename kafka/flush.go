@@ -38,29 +38,29 @@ func (c *Consumer) flushLoop(ctx context.Context) {
 // flush writes a batch, then commits. It fails only when ctx ends.
 func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	begin := time.Now()
-	p.rows.Progress = c.progressOf(p)
+	p.progress = c.progressOf(p)
 	failpoint.Hit("consumer/before-insert")
-	err := c.write(ctx, &p.rows)
+	err := p.rows.write(ctx, p.progress, c.write)
 	if store.KindOf(err) == store.KindInvalid {
 		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
-		progress := p.rows.Progress
 		if err = c.isolate(ctx, p.records); err == nil {
-			err = c.write(ctx, &store.Batch{Progress: progress})
+			err = c.write(ctx, &store.Batch{Progress: p.progress})
 		}
 	}
 	if err != nil {
 		return err
 	}
-	c.metrics.rows.Add(float64(rows(&p.rows)))
-	c.metrics.flushRows.Observe(float64(rows(&p.rows)))
+	c.metrics.rows.Add(float64(p.rows.rows()))
+	c.metrics.flushRows.Observe(float64(p.rows.rows()))
 	c.metrics.flushSeconds.Observe(time.Since(begin).Seconds())
 	failpoint.Hit("consumer/before-commit")
 	c.commit(p)
 	return nil
 }
 
+// progressOf returns how far the records of a batch take the claims. It uses the memory of p.progress.
 func (c *Consumer) progressOf(p *pending) []store.Progress {
-	progress := p.rows.Progress[:0]
+	progress := p.progress[:0]
 	for cl, r := range p.claims {
 		progress = append(progress, store.Progress{Topic: c.cfg.Topic, Generation: cl.generation, Partition: cl.partition, NextOffset: r.next, MaxMs: r.maxMs})
 	}
@@ -92,14 +92,14 @@ func (c *Consumer) isolate(ctx context.Context, records []*sarama.ConsumerMessag
 	if len(records) == 0 {
 		return nil
 	}
-	var b store.Batch
+	var again classes
 	var d record.Decoder
 	for _, m := range records {
-		if err := d.Decode(&b, m.Value); err != nil {
+		if err := d.Decode(again.of(record.Class(m.Value)), m.Value); err != nil {
 			return err // it was decoded before
 		}
 	}
-	err := c.write(ctx, &b)
+	err := again.write(ctx, nil, c.write)
 	switch {
 	case store.KindOf(err) != store.KindInvalid || err == nil:
 		return err

@@ -10,6 +10,9 @@ import (
 // metadata to one that tenant and metric name choose.
 func split(parts []store.Batch, b *store.Batch) {
 	n := len(parts)
+	for i := range parts {
+		parts[i].Class = b.Class
+	}
 	for i := range b.Series {
 		part := &parts[b.Series[i].Key.Partition(n)]
 		part.Series = append(part.Series, b.Series[i])
@@ -45,6 +48,7 @@ func halves(b *store.Batch) (first, second store.Batch, ok bool) {
 	if left == 0 {
 		return first, second, false
 	}
+	first.Class, second.Class = b.Class, b.Class
 	first.Series, second.Series = cut(b.Series, &left)
 	n := min(left, b.Samples.Len())
 	left -= n

@@ -5,6 +5,10 @@ import "github.com/prometheus/prometheus/model/labels"
 // Batch is what travels from a receiver through the log to the tables: some samples and all that came with
 // them. A batch may hold several tenants' data; a sample's tenant is in its key.
 type Batch struct {
+	// Class is the retention class of everything in the batch; 0 is the default's. How long rows are kept is
+	// decided by it, so that they can be dropped in whole partitions.
+	Class uint8
+
 	// Series are the label sets behind the keys below. A receiver lists every series of its request. What
 	// comes out of the log lists only the series that the reader of the log may not have seen yet.
 	Series []Series
@@ -122,6 +126,7 @@ type Progress struct {
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
+	b.Class = 0
 	clear(b.Series)
 	b.Series = b.Series[:0]
 	b.Samples.Reset()

@@ -13,17 +13,24 @@ type Decoder struct {
 	builder labels.ScratchBuilder
 }
 
-// Decode appends the rows of a record to dst, which keeps nothing of data. On an error, which is a
-// *[VersionError] or has [ErrCorrupt] in its chain, dst is as it was.
+// Decode appends the rows of a record to dst, which keeps nothing of data, and sets dst's class to the record's: who
+// collects several records in one batch has to look at [Class] first. On an error, which is a *[VersionError] or has
+// [ErrCorrupt] in its chain, dst is as it was.
 func (d *Decoder) Decode(dst *store.Batch, data []byte) error {
 	if len(data) == 0 {
 		return corrupt("it is empty")
 	}
-	if data[0] != version {
+	r := reader{buf: data[1:]}
+	switch data[0] {
+	case version:
+	case versionClass:
+		if class := r.byte(); class == 0 && r.err == nil {
+			r.fail("class 0 has version %d", version)
+		}
+	default:
 		return &VersionError{Version: data[0]}
 	}
 	before := lengthsOf(dst)
-	r := reader{buf: data[1:]}
 	d.decodeSymbols(&r)
 	d.decodeSeries(&r, dst)
 	r.decodeSamples(&dst.Samples)
@@ -37,8 +44,10 @@ func (d *Decoder) Decode(dst *store.Batch, data []byte) error {
 	}
 	if r.err != nil {
 		before.restore(dst)
+		return r.err
 	}
-	return r.err
+	dst.Class = Class(data)
+	return nil
 }
 
 // decodeSymbols reads the string table. All strings are parts of one, so that they cost one allocation.

@@ -35,7 +35,11 @@ func (e *Encoder) Append(dst []byte, b *store.Batch) []byte {
 	e.rows = e.appendExemplars(e.rows, b.Exemplars)
 	e.rows = e.appendMetadata(e.rows, b.Metadata)
 
-	dst = append(dst, version)
+	if b.Class == 0 {
+		dst = append(dst, version)
+	} else {
+		dst = append(dst, versionClass, b.Class)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(e.symbols)))
 	for _, s := range e.symbols {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))

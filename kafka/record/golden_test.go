@@ -16,7 +16,9 @@ import (
 // TestGolden reads the records that were written when the version was made, and writes the same. With
 // METRICSTREAM_UPDATE_GOLDEN set it writes files that are missing; it never changes one.
 func TestGolden(t *testing.T) {
-	for name, want := range map[string]*store.Batch{"v1-empty": {}, "v1-everything": everything(), "v1-scrape": scrape(20)} {
+	classed := everything()
+	classed.Class = 7
+	for name, want := range map[string]*store.Batch{"v1-empty": {}, "v1-everything": everything(), "v1-scrape": scrape(20), "v2-everything": classed} {
 		path := filepath.Join("testdata", name+".bin")
 		golden, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) && os.Getenv("METRICSTREAM_UPDATE_GOLDEN") != "" {
@@ -42,7 +44,7 @@ func TestGolden(t *testing.T) {
 
 // FuzzDecode feeds anything to the decoder; what it takes must mean the same when encoded again.
 func FuzzDecode(f *testing.F) {
-	for _, b := range []*store.Batch{{}, everything(), scrape(20)} {
+	for _, b := range []*store.Batch{{}, everything(), scrape(20), {Class: 3}} {
 		f.Add(encode(b))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

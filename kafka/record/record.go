@@ -8,8 +8,12 @@ import (
 	"fmt"
 )
 
-// version is the first byte of every record that this package writes.
-const version = 1
+// The first byte of a record is its version. Version 2 is version 1 with a retention class, and is written only where
+// there is one.
+const (
+	version      = 1
+	versionClass = 2
+)
 
 // ErrCorrupt is in the chain of every error about bytes that are no record of a known version.
 var ErrCorrupt = errors.New("corrupt record")
@@ -20,7 +24,15 @@ type VersionError struct{ Version byte }
 
 // Error names the version.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("record has format version %d, this program reads version %d: it was written by a newer version of the program", e.Version, version)
+	return fmt.Sprintf("record has format version %d, this program reads versions up to %d: it was written by a newer version of the program", e.Version, versionClass)
+}
+
+// Class returns the retention class of a record. What is not a record has 0; Decode tells why.
+func Class(data []byte) uint8 {
+	if len(data) < 2 || data[0] != versionClass {
+		return 0
+	}
+	return data[1]
 }
 
 // Modes of the two columns that are most often constant.

@@ -94,11 +94,11 @@ func TestBytesEachSample(t *testing.T) {
 
 func TestUnknownVersion(t *testing.T) {
 	data := encode(everything())
-	data[0] = 2
+	data[0] = 3
 	var got store.Batch
 	var d Decoder
 	var v *VersionError
-	if err := d.Decode(&got, data); !errors.As(err, &v) || v.Version != 2 || errors.Is(err, ErrCorrupt) {
+	if err := d.Decode(&got, data); !errors.As(err, &v) || v.Version != 3 || errors.Is(err, ErrCorrupt) {
 		t.Errorf("got %v, want a VersionError", err)
 	}
 }
