@@ -51,7 +51,7 @@ type replay struct {
 	progress ReplayProgress
 
 	decoder record.Decoder
-	batch   store.Batch
+	rows    classes
 	records [][]byte // that are in the batch
 	bytes   int
 }
@@ -64,7 +64,7 @@ func (r *replay) partition(ctx context.Context, partition int32, from, to int64)
 			return err
 		}
 		next = m.Offset + 1
-		if rows(&r.batch) < cfg.FlushRows && r.bytes < replayBytes {
+		if r.rows.rows() < cfg.FlushRows && r.bytes < replayBytes {
 			return nil
 		}
 		return r.flush(ctx, partition, next)
@@ -78,7 +78,7 @@ func (r *replay) partition(ctx context.Context, partition int32, from, to int64)
 
 // collect decodes a record into the batch.
 func (r *replay) collect(m *sarama.ConsumerMessage) error {
-	err := r.decoder.Decode(&r.batch, m.Value)
+	err := r.decoder.Decode(r.rows.of(record.Class(m.Value)), m.Value)
 	if errors.Is(err, record.ErrCorrupt) {
 		r.progress.Unreadable++
 		r.logger.Warn("record left out, it cannot be read", "partition", m.Partition, "offset", m.Offset, "err", err)
@@ -95,12 +95,12 @@ func (r *replay) collect(m *sarama.ConsumerMessage) error {
 // flush writes the batch and moves the partition's beginning behind it.
 func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 	if len(r.records) > 0 {
-		err := r.write(ctx, &r.batch)
+		err := r.rows.write(ctx, nil, r.write)
 		if store.KindOf(err) == store.KindInvalid {
 			err = r.single(ctx)
 		} else if err == nil {
 			r.progress.Records += int64(len(r.records))
-			r.progress.Rows += int64(rows(&r.batch))
+			r.progress.Rows += int64(r.rows.rows())
 		}
 		if err != nil {
 			return err
@@ -118,15 +118,15 @@ func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 // single writes the records of a refused batch one by one and leaves out those that are refused alone.
 func (r *replay) single(ctx context.Context) error {
 	for _, value := range r.records {
-		r.batch.Reset()
-		if err := r.decoder.Decode(&r.batch, value); err != nil {
+		r.rows.reset()
+		if err := r.decoder.Decode(r.rows.of(record.Class(value)), value); err != nil {
 			return err // it was decoded before
 		}
-		err := r.write(ctx, &r.batch)
+		err := r.rows.write(ctx, nil, r.write)
 		switch {
 		case err == nil:
 			r.progress.Records++
-			r.progress.Rows += int64(rows(&r.batch))
+			r.progress.Rows += int64(r.rows.rows())
 		case store.KindOf(err) == store.KindInvalid:
 			r.progress.Refused++
 			r.logger.Warn("record left out, it is refused", "err", err)
@@ -156,7 +156,7 @@ func (r *replay) write(ctx context.Context, b *store.Batch) error {
 }
 
 func (r *replay) reset() {
-	r.batch.Reset()
+	r.rows.reset()
 	clear(r.records)
 	r.records, r.bytes = r.records[:0], 0
 }
