@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// subqueryStep is the step of a subquery that names none: Prometheus' default evaluation interval.
-const subqueryStep = time.Minute
+// SubqueryStep is the step of a subquery that names none: Prometheus' default evaluation interval.
+const SubqueryStep = time.Minute
 
 // NewEngine returns an engine for a configuration that is valid. Its metrics have the engine's own names behind
 // the prefix metricstream_. Close it when no query runs any more.
@@ -25,6 +25,10 @@ const subqueryStep = time.Minute
 // its kin see a counter reset where a series' start timestamp says there was one (use-start-timestamps); only
 // senders that send start timestamps notice, and a request can turn it off.
 func NewEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *prom.Engine {
+	return newEngine(cfg, logger, reg, NewParser())
+}
+
+func newEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer, p parser.Parser) *prom.Engine {
 	if reg != nil {
 		reg = prometheus.WrapRegistererWithPrefix("metricstream_", reg)
 	}
@@ -35,13 +39,13 @@ func NewEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *prom
 		Timeout:                  cfg.Timeout,
 		ActiveQueryTracker:       make(turns, cfg.MaxConcurrency),
 		LookbackDelta:            cfg.LookbackDelta,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
+		NoStepSubqueryIntervalFn: func(int64) int64 { return SubqueryStep.Milliseconds() },
 		EnableAtModifier:         true,
 		EnableNegativeOffset:     true,
 		EnablePerStepStats:       true, // computed only for requests that ask for it
 		EnableDelayedNameRemoval: true,
 		UseStartTimestamps:       true,
-		Parser:                   NewParser(),
+		Parser:                   p,
 	})
 }
 

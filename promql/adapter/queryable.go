@@ -7,10 +7,14 @@ package adapter
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
+	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/promql/plan"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/metricstream/metricstream/tenant"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -26,6 +30,10 @@ type Limits struct {
 type Queryable struct {
 	reader store.Reader
 	limits Limits
+
+	// tiers and engine are nil where there are no tiers.
+	tiers  rollup.Reader
+	engine *promql.ExprEngine
 }
 
 // NewQueryable returns a Queryable. Its queriers may be used from several goroutines at once.
@@ -35,15 +43,27 @@ type Queryable struct {
 // other is the client's, with the store.Kind of it found by [store.KindOf].
 func NewQueryable(r store.Reader, l Limits) *Queryable { return &Queryable{reader: r, limits: l} }
 
+// NewTieredQueryable returns a Queryable that reads the selectors of a plan from tiers, see package plan; the plan is
+// in the context of a read. What rows cannot tell is computed from raw samples.
+func NewTieredQueryable(r store.Reader, tiers rollup.Reader, l Limits) *Queryable {
+	cfg := promql.DefaultConfig()
+	cfg.MaxSamples, cfg.MaxConcurrency = math.MaxInt, math.MaxInt32 // what is read is limited already
+	return &Queryable{reader: r, limits: l, tiers: tiers, engine: promql.NewExprEngine(cfg, nil, nil)}
+}
+
 // Querier implements storage.Queryable; both times are milliseconds and included.
 func (q *Queryable) Querier(minMs, maxMs int64) (storage.Querier, error) {
-	return &querier{reader: q.reader, budget: budget{limits: q.limits}, minMs: minMs, maxMs: maxMs}, nil
+	return &querier{
+		reader: q.reader, tiers: q.tiers, engine: q.engine, budget: budget{limits: q.limits}, minMs: minMs, maxMs: maxMs,
+	}, nil
 }
 
 // querier serves one query. Every Select reads in a goroutine of its own, so that the selectors of a query read
 // at the same time; Close ends those that still run and waits for them.
 type querier struct {
 	reader       store.Reader
+	tiers        rollup.Reader
+	engine       *promql.ExprEngine
 	budget       budget
 	minMs, maxMs int64
 
@@ -91,10 +111,14 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 		defer cancel()
 		var list []storage.Series
 		var err error
-		if labelsOnly {
+		planned := plan.FromContext(ctx).Of(matchers)
+		switch {
+		case labelsOnly:
 			list, err = q.readLabels(ctx, s)
-		} else {
-			list, err = q.readSamples(ctx, s)
+		case planned != nil && planned.Tier != rollup.Raw:
+			list, r.warnings, err = q.readTier(ctx, planned, s)
+		default:
+			list, err = q.readSamples(ctx, s, planned)
 		}
 		r.finish(list, limit, queryError(ctx, err))
 	}()
@@ -112,11 +136,16 @@ func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) sto
 	}
 }
 
-func (q *querier) readSamples(ctx context.Context, s store.Selection) ([]storage.Series, error) {
+func (q *querier) readSamples(ctx context.Context, s store.Selection, planned *plan.Selector) ([]storage.Series, error) {
 	var found []*store.SeriesData
 	err := q.reader.Select(ctx, s, func(d *store.SeriesData) error {
 		found = append(found, d)
-		if err := q.budget.take(len(d.TimesMs) + len(d.Histograms)); err != nil {
+		samples := len(d.TimesMs) + len(d.Histograms)
+		if planned != nil {
+			planned.Read.Series.Add(1)
+			planned.Read.RawSamples.Add(int64(samples))
+		}
+		if err := q.budget.take(samples); err != nil {
 			return err
 		}
 		return ctx.Err()

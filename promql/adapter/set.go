@@ -15,6 +15,8 @@ type read struct {
 	done chan struct{}
 	list []storage.Series
 	err  error
+
+	warnings annotations.Annotations
 }
 
 // finish sorts the series, and keeps at most limit of them where limit is not 0.
@@ -52,7 +54,10 @@ func (s *seriesSet) Err() error {
 	return s.read.err
 }
 
-func (s *seriesSet) Warnings() annotations.Annotations { return nil }
+func (s *seriesSet) Warnings() annotations.Annotations {
+	<-s.read.done
+	return s.read.warnings
+}
 
 // series is one series as the engine sees it. Its iterators only read it.
 type series struct{ data *store.SeriesData }
