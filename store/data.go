@@ -10,6 +10,7 @@ import (
 
 // SeriesData is one series as read: its points in the selection, at most one for each timestamp.
 type SeriesData struct {
+	Key    Key
 	Labels labels.Labels
 
 	// TimesMs and Values are the float samples, stale markers among them, in order of time.

@@ -33,7 +33,7 @@ func (f WriterFunc) Write(ctx context.Context, b *Batch) error { return f(ctx, b
 // Reader is the joint of the read path. All four methods may be called from several goroutines at once, see
 // only the selection's tenant, and return errors of a [Kind].
 type Reader interface {
-	// Select calls yield once for each series that has a point in the selection, in no particular order.
+	// Select calls yield once for each series that has a point in the selection, in ascending order of the keys.
 	// Each is complete. It belongs to yield, which may keep it and its slices. An error from yield ends the
 	// selection and is returned as it is.
 	Select(ctx context.Context, s Selection, yield func(*SeriesData) error) error

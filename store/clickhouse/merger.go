@@ -100,7 +100,7 @@ func (m *merger) begin(key store.Key) error {
 }
 
 func (m *merger) start() error {
-	m.current, m.key = &store.SeriesData{Labels: m.series[m.next].labels}, m.series[m.next].key
+	m.current, m.key = &store.SeriesData{Key: m.series[m.next].key, Labels: m.series[m.next].labels}, m.series[m.next].key
 	m.next++
 	return nil
 }

@@ -91,7 +91,7 @@ func collision(n store.Series, tenant string, ls labels.Labels) error {
 func (s *Store) at(k store.Key) *series {
 	o, ok := s.series[k]
 	if !ok {
-		o = newSeries()
+		o = newSeries(k)
 		s.series[k] = o
 	}
 	return o

@@ -60,7 +60,7 @@ func within(sel store.Selection, series, samples int) error {
 	return nil
 }
 
-// chosen returns the tenant's series that match and may have a point in the selection.
+// chosen returns the tenant's series that match and may have a point in the selection, in the order of the keys.
 func (s *Store) chosen(sel store.Selection) []*series {
 	var out []*series
 	for _, o := range s.series {
@@ -68,6 +68,7 @@ func (s *Store) chosen(sel store.Selection) []*series {
 			out = append(out, o)
 		}
 	}
+	slices.SortFunc(out, func(a, b *series) int { return a.key.Compare(b.key) })
 	return out
 }
 

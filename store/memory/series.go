@@ -16,6 +16,7 @@ const dayMs = 24 * 60 * 60 * 1000
 
 // series is everything known of one series, by timestamp.
 type series struct {
+	key               store.Key
 	known             bool
 	tenant            string
 	labels            labels.Labels
@@ -26,8 +27,9 @@ type series struct {
 	exemplars         []store.Exemplar
 }
 
-func newSeries() *series {
+func newSeries(k store.Key) *series {
 	return &series{
+		key:        k,
 		firstDay:   math.MaxInt64,
 		lastDay:    math.MinInt64,
 		samples:    map[int64]float64{},
@@ -105,7 +107,7 @@ func (o *series) addExemplar(e store.Exemplar) {
 
 // read returns the points in the selection, nil if there are none.
 func (o *series) read(minMs, maxMs int64) (*store.SeriesData, error) {
-	d := &store.SeriesData{Labels: o.labels}
+	d := &store.SeriesData{Key: o.key, Labels: o.labels}
 	for _, t := range timesIn(o.samples, minMs, maxMs) {
 		if h, ok := o.histograms[t]; ok && histogramWins(h, o.samples[t]) {
 			continue

@@ -45,8 +45,10 @@ func TestLate(t *testing.T) {
 			},
 			want: []rollup.Mark{mark(beginMs, 1), mark(beginMs, 2)}},
 		{name: "closing", nowMs: now, states: []rollup.HourState{{EndMs: beginMs, State: rollup.Closing}},
-			write: func(b *store.Batch) { b.Histograms = append(b.Histograms, store.Histogram{Key: key(1), TimeMs: beginMs}) },
-			want:  []rollup.Mark{mark(beginMs, 1)}},
+			write: func(b *store.Batch) {
+				b.Histograms = append(b.Histograms, store.Histogram{Key: key(1), TimeMs: beginMs})
+			},
+			want: []rollup.Mark{mark(beginMs, 1)}},
 		{name: "open", nowMs: now,
 			write: func(b *store.Batch) { b.Samples.Append(key(1), beginMs-hour, store.Decimal{}) },
 			want:  []rollup.Mark{mark(beginMs-hour, 0)}},
@@ -58,8 +60,10 @@ func TestLate(t *testing.T) {
 			},
 			want: []rollup.Mark{mark(beginMs, 0)}},
 		{name: "a start holds on", nowMs: now, states: []rollup.HourState{closed(beginMs - 2*hour), closed(beginMs - hour), closed(beginMs)},
-			write: func(b *store.Batch) { b.Starts = append(b.Starts, store.Start{Key: key(1), TimeMs: beginMs - 2*hour, StartMs: 1}) },
-			want:  []rollup.Mark{mark(beginMs-2*hour, 1), mark(beginMs-hour, 1), mark(beginMs, 1)}},
+			write: func(b *store.Batch) {
+				b.Starts = append(b.Starts, store.Start{Key: key(1), TimeMs: beginMs - 2*hour, StartMs: 1})
+			},
+			want: []rollup.Mark{mark(beginMs-2*hour, 1), mark(beginMs-hour, 1), mark(beginMs, 1)}},
 		{name: "a start until the next", nowMs: now, states: []rollup.HourState{closed(beginMs - hour), closed(beginMs)},
 			write: func(b *store.Batch) {
 				b.Starts = append(b.Starts, store.Start{Key: key(1), TimeMs: beginMs - hour, StartMs: 1}, store.Start{Key: key(1), TimeMs: beginMs - hour + 1})

@@ -159,7 +159,9 @@ func TestOnlyColumnsThatWereAskedFor(t *testing.T) {
 		var one rollup.Series
 		f.Fold(&one, &d, rollup.Minute, c)
 		var want rollup.Rows
-		want.AppendRows(&all.Rows, 0, all.Rows.Len(), c)
+		for i := range all.Rows.Len() {
+			want.Append(all.Rows.Row(i), c)
+		}
 		if diff := cmp.Diff(want, one.Rows); diff != "" {
 			t.Errorf("columns %b: %s", c, diff)
 		}

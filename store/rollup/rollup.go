@@ -163,6 +163,9 @@ type Selection struct {
 	store.Selection
 	Tier    Tier
 	Columns Columns
+
+	// Read, where not nil, is where a [Stitch] counts what it reads.
+	Read *Read
 }
 
 // Span is a stretch of time, open on the left as buckets are: (FromMs, ToMs].

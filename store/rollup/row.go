@@ -83,11 +83,54 @@ func (r *Rows) Append(row Row, c Columns) {
 	}
 }
 
-// AppendRows adds the rows [from, to) of other, which have the columns c.
-func (r *Rows) AppendRows(other *Rows, from, to int, c Columns) {
-	for i := from; i < to; i++ {
-		r.Append(other.Row(i), c)
+// AppendRows adds the rows [from, to) of other with the columns that it has.
+func (r *Rows) AppendRows(other *Rows, from, to int) {
+	r.EndsMs = append(r.EndsMs, other.EndsMs[from:to]...)
+	r.N = append(r.N, other.N[from:to]...)
+	r.Flags = append(r.Flags, other.Flags[from:to]...)
+	r.StaleMs = append(r.StaleMs, other.StaleMs[from:to]...)
+	r.FirstMs = appendColumn(r.FirstMs, other.FirstMs, from, to)
+	r.First = appendColumn(r.First, other.First, from, to)
+	r.FirstStartMs = appendColumn(r.FirstStartMs, other.FirstStartMs, from, to)
+	r.LastMs = appendColumn(r.LastMs, other.LastMs, from, to)
+	r.Last = appendColumn(r.Last, other.Last, from, to)
+	r.LastStartMs = appendColumn(r.LastStartMs, other.LastStartMs, from, to)
+	r.PrevMs = appendColumn(r.PrevMs, other.PrevMs, from, to)
+	r.Prev = appendColumn(r.Prev, other.Prev, from, to)
+	r.Sum = appendColumn(r.Sum, other.Sum, from, to)
+	r.Min = appendColumn(r.Min, other.Min, from, to)
+	r.Max = appendColumn(r.Max, other.Max, from, to)
+	r.Comp = appendColumn(r.Comp, other.Comp, from, to)
+	r.Resets = appendColumn(r.Resets, other.Resets, from, to)
+	r.Changes = appendColumn(r.Changes, other.Changes, from, to)
+	r.M2 = appendColumn(r.M2, other.M2, from, to)
+}
+
+// appendColumn appends part of a column, which is empty where nobody asked for it.
+func appendColumn[T any](dst, column []T, from, to int) []T {
+	if len(column) == 0 {
+		return dst
 	}
+	return append(dst, column[from:to]...)
+}
+
+// Slice returns the rows [from, to), which share their memory with r.
+func (r *Rows) Slice(from, to int) Rows {
+	return Rows{
+		EndsMs: r.EndsMs[from:to], N: r.N[from:to], Flags: r.Flags[from:to], StaleMs: r.StaleMs[from:to],
+		FirstMs: part(r.FirstMs, from, to), First: part(r.First, from, to), FirstStartMs: part(r.FirstStartMs, from, to),
+		LastMs: part(r.LastMs, from, to), Last: part(r.Last, from, to), LastStartMs: part(r.LastStartMs, from, to),
+		PrevMs: part(r.PrevMs, from, to), Prev: part(r.Prev, from, to),
+		Sum: part(r.Sum, from, to), Min: part(r.Min, from, to), Max: part(r.Max, from, to), Comp: part(r.Comp, from, to),
+		Resets: part(r.Resets, from, to), Changes: part(r.Changes, from, to), M2: part(r.M2, from, to),
+	}
+}
+
+func part[T any](column []T, from, to int) []T {
+	if len(column) == 0 {
+		return nil
+	}
+	return column[from:to]
 }
 
 // Reset empties the columns and keeps their memory.

@@ -35,7 +35,6 @@ type Partition struct{ Next, End, MaxMs int64 }
 // RawSeries is one series' samples in a span. Labels are not set.
 type RawSeries struct {
 	store.SeriesData
-	Key store.Key
 
 	// Class is the retention class of the samples; rows get the same.
 	Class uint8

@@ -108,6 +108,14 @@ func collect(r store.Reader, sel store.Selection) ([]*store.SeriesData, error) {
 		list = append(list, d)
 		return nil
 	})
+	for i, d := range list {
+		if d.Key != store.KeyOf(sel.Tenant, d.Labels) {
+			return nil, fmt.Errorf("series %s has the key %v", d.Labels, d.Key)
+		}
+		if i > 0 && list[i-1].Key.Compare(d.Key) >= 0 {
+			return nil, fmt.Errorf("series %s comes after %s, whose key is greater", d.Labels, list[i-1].Labels)
+		}
+	}
 	return list, err
 }
 
