@@ -190,7 +190,6 @@ func (w *world) disaster(k kind, r *rand.Rand, down time.Duration) {
 // lose lets go of the promises that only a log could keep that is no longer there.
 func (w *world) lose() {
 	w.log.losses++
-	w.log.lostAt = time.Now()
 	w.oracle.release(w)
 }
 

@@ -14,9 +14,8 @@ type topicLog struct {
 	parts   []partition
 	letters []*sarama.ProducerMessage
 
-	// topics counts how often the topic was made anew, losses how often records went, lostAt is when they did last.
+	// topics counts how often the topic was made anew, losses how often records went.
 	topics, losses int
-	lostAt         time.Time
 	wentBack       bool // the topic is the same and its offsets are given again
 }
 
@@ -152,13 +151,21 @@ func (l *letters) SendMessage(m *sarama.ProducerMessage) (int32, int64, error) {
 	return 0, int64(len(l.w.log.letters) - 1), nil
 }
 
-// topicReader implements kafka.TopicReader.
-type topicReader struct{ w *world }
+// topicReader implements kafka.TopicReader for a process; learned is called with what it learns.
+type topicReader struct {
+	w       *world
+	learned func(topics int)
+}
 
 // Generation returns the topic's generation.
 func (t topicReader) Generation(context.Context) (string, error) {
+	time.Sleep(time.Millisecond)
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
+	if t.w.draw(0)%100 < t.w.faults.log/2 {
+		return "", errNotAcked
+	}
+	t.learned(t.w.log.topics)
 	return t.w.log.generation(), nil
 }
 
@@ -166,6 +173,9 @@ func (t topicReader) Generation(context.Context) (string, error) {
 func (t topicReader) CommittedIn(context.Context) (map[int32]string, error) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
+	if t.w.draw(0)%100 < t.w.faults.log/2 {
+		return nil, errNotAcked
+	}
 	in := map[int32]string{}
 	for p, c := range t.w.group.committed {
 		if c.offset >= 0 {

@@ -96,12 +96,13 @@ func (w *world) send(samples []sample, r *rand.Rand) {
 		for attempt := 0; ; attempt++ {
 			w.mu.Lock()
 			to, losses, healing := w.receivers[r.IntN(receivers)], w.log.losses, w.healing
+			knew := to != nil && to.knows == w.log.topics && to.since.Before(time.Now())
 			w.mu.Unlock()
 			if to != nil {
 				err := to.producer.Write(w.ctx, batch(samples, r))
 				w.mu.Lock()
 				if err == nil && !to.dead {
-					w.oracle.ack(w, to, samples, losses)
+					w.oracle.ack(w, samples, losses, knew)
 					w.mu.Unlock()
 					return
 				}
@@ -137,13 +138,10 @@ func batch(samples []sample, r *rand.Rand) *store.Batch {
 	return b
 }
 
-// generationAge is how long a receiver takes at most to notice that the topic is another. What it acknowledges until then
-// may be without label sets, until the series is written again.
-const generationAge = 5 * time.Second
-
-// ack makes promises of samples. Those of a topic that has been lost since are none.
-func (o *oracle) ack(w *world, by *receiver, samples []sample, losses int) {
-	if losses != w.log.losses || by.since.Before(w.log.lostAt) && time.Since(w.log.lostAt) <= generationAge {
+// ack makes promises of samples. Those of a log that has been lost since are none, nor are those of a receiver that did
+// not know yet of a new topic when it began to write: their label sets may come with the next samples only.
+func (o *oracle) ack(w *world, samples []sample, losses int, knew bool) {
+	if losses != w.log.losses || !knew {
 		return
 	}
 	for _, s := range samples {

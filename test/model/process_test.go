@@ -42,7 +42,7 @@ func (w *world) startConsumer(id int) {
 // run runs the real consumer.
 func (w *world) run(ctx context.Context, c *consumer, progress kafka.ProgressReader) {
 	k := kafka.NewConsumer(w.cfg, kafka.ConsumerOptions{
-		Group: c.member, Writer: tableWriter{w, c}, Progress: progress, Topic: topicReader{w}, DeadLetter: &letters{w: w, of: c},
+		Group: c.member, Writer: tableWriter{w, c}, Progress: progress, Topic: topicReader{w, func(int) {}}, DeadLetter: &letters{w: w, of: c},
 	})
 	w.processes.Go(func() {
 		if err := k.Run(ctx); err != nil {
@@ -100,8 +100,17 @@ func (c *consumer) dies(after bool) bool {
 type receiver struct {
 	id, life int
 	producer *kafka.Producer
-	since    time.Time
 	dead     bool
+
+	// knows is which topic the receiver knows that it writes to, since when it does.
+	knows int
+	since time.Time
+}
+
+func (r *receiver) learn(topics int) {
+	if r.knows != topics {
+		r.knows, r.since = topics, time.Now()
+	}
 }
 
 // startReceiver starts the process with this number, where it does not run.
@@ -110,8 +119,8 @@ func (w *world) startReceiver(id int) {
 		return
 	}
 	w.lives++
-	r := &receiver{id: id, life: w.lives, since: time.Now()}
-	r.producer = kafka.NewProducer(w.cfg, &producer{w: w, from: r}, kafka.ProducerOptions{Partitions: w.cfg.Partitions, Topic: topicReader{w}})
+	r := &receiver{id: id, life: w.lives, knows: w.log.topics}
+	r.producer = kafka.NewProducer(w.cfg, &producer{w: w, from: r}, kafka.ProducerOptions{Partitions: w.cfg.Partitions, Topic: topicReader{w, r.learn}})
 	w.receivers[id] = r
 }
 
