@@ -3,7 +3,9 @@
 package redis
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -57,4 +59,15 @@ func New(c Config) *redis.Client {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
+}
+
+// LogTo sends what the library behind the clients of this process logs to a logger, at level debug: its errors are
+// returned too. It is called once, before the first New.
+func LogTo(logger *slog.Logger) { redis.SetLogger(libraryLog{logger}) }
+
+type libraryLog struct{ logger *slog.Logger }
+
+// Printf implements the library's logger.
+func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
+	l.logger.DebugContext(ctx, "redis: "+fmt.Sprintf(format, args...))
 }

@@ -17,6 +17,7 @@ func (n *node) elections() *ha.Tracker {
 	o := ha.Options{Logger: n.logger, Registerer: n.registry}
 	switch {
 	case n.config.Redis.Address != "":
+		redis.LogTo(n.logger)
 		client := redis.New(n.config.Redis)
 		n.stack.Push("the connection to Redis", func(context.Context) error { return client.Close() })
 		o.Shared = ha.NewRedis(client, c.FailoverTimeout)
