@@ -141,7 +141,7 @@ type currentGeneration struct {
 	asking bool
 }
 
-// get returns the generation, empty while it is not known, and whether it is another than before.
+// get returns the generation, empty while it is not known, and whether it is another than was known.
 func (g *currentGeneration) get(ctx context.Context, now time.Time) (generation string, changed bool) {
 	if g.topic == nil {
 		return "", false
@@ -160,7 +160,7 @@ func (g *currentGeneration) get(ctx context.Context, now time.Time) (generation 
 	if err != nil {
 		return g.known, false // whoever uses the log meets the fault too
 	}
-	changed = g.known != "" && g.known != asked
+	changed = g.known != asked // from unknown too: what was written meanwhile may be in another topic
 	g.known, g.at = asked, now
 	return asked, changed
 }

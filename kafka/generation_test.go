@@ -180,6 +180,7 @@ func TestAProducerAnnouncesAgainInANewTopic(t *testing.T) {
 		later      time.Duration
 		want       int
 	}{
+		{"", errors.New("away"), 0, 40}, {"", errors.New("away"), 0, 0}, // into who knows what topic
 		{"a", nil, 0, 40}, {"a", nil, generationAge, 0}, {"b", nil, 0, 0}, {"b", nil, generationAge, 40},
 		{"b", nil, generationAge, 0}, {"c", errors.New("away"), generationAge, 0}, {"c", nil, 0, 40}, {"c", nil, 0, 0},
 	} {
@@ -194,6 +195,38 @@ func TestAProducerAnnouncesAgainInANewTopic(t *testing.T) {
 		}
 		if got != step.want {
 			t.Errorf("step %d: %d label sets travelled, want %d", i, got, step.want)
+		}
+	}
+}
+
+// testEnds compares what writes say with where the log ends.
+func testEnds(t *testing.T, b *backend) {
+	tails := []interface {
+		Ends(context.Context) (Ends, error)
+	}{b.log}
+	if len(b.cfg.Brokers) > 0 {
+		tail := NewTail(b.cfg)
+		defer tail.Close()
+		tails = append(tails, tail)
+	}
+	p := b.producer()
+	want := Ends{Generation: b.generation(t), Next: map[int32]int64{}}
+	for n := range 4 {
+		for _, tail := range tails {
+			got, err := tail.Ends(t.Context())
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("after %d writes: %v %s", n, err, diff)
+			}
+		}
+		var r store.Receipt
+		if err := p.Write(store.WithReceipt(t.Context(), &r), batchOf([]int{1, 100, 2, 0}[n], int64(n+1))); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Offsets) > 0 && r.Generation != want.Generation {
+			t.Errorf("the receipt is of generation %q, want %q", r.Generation, want.Generation)
+		}
+		for _, o := range r.Offsets {
+			want.Next[o.Partition] = o.Offset + 1
 		}
 	}
 }
