@@ -26,13 +26,11 @@ func saramaConfig(cfg Config) *sarama.Config {
 	c.ClientID = "metricstream"
 	c.Version = sarama.V3_6_0_0
 
-	// A broker that vanished, or that waits for others that did, must not hold a request for longer than its sender
-	// waits, 30 s usually. A broker answers the requests of a connection one after the other, so that several in
-	// flight would wait for each other's time limits; with one, what comes meanwhile goes together with the next.
+	// A broker that vanished, or that waits for others that did, must not hold a sender's request for long. These
+	// limits are of one attempt; deliverTimeout is that of them all.
 	c.Net.DialTimeout = 5 * time.Second
 	c.Net.WriteTimeout = 8 * time.Second
 	c.Net.ReadTimeout = 8 * time.Second
-	c.Net.MaxOpenRequests = 1
 	c.Producer.Timeout = 4 * time.Second
 	c.Producer.Retry.Max = 2
 
@@ -60,7 +58,6 @@ func saramaConfig(cfg Config) *sarama.Config {
 func groupConfig(cfg Config) *sarama.Config {
 	c := saramaConfig(cfg)
 	c.Net.ReadTimeout = rebalanceTimeout + 10*time.Second // the answer to a join comes when all have joined
-	c.Net.MaxOpenRequests = 5                             // fetches, commits and joins go over one connection
 	c.ChannelBufferSize = 64                              // records of each partition that are read ahead
 	return c
 }

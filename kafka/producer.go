@@ -51,6 +51,9 @@ type scratch struct {
 	buf      []byte
 	messages []*sarama.ProducerMessage
 	failed   []bool
+
+	// abandoned is memory that the log still reads.
+	abandoned bool
 }
 
 // NewProducer returns a producer that sends through log, which stays the caller's to close.
@@ -123,7 +126,7 @@ func (s *scratch) fill(r *store.Receipt, generation string) {
 // release keeps the memory of a Write, but no more of it than is usual.
 func (p *Producer) release(s *scratch) {
 	const usual = 4 << 20
-	if cap(s.buf) > usual {
+	if s.abandoned || cap(s.buf) > usual {
 		return
 	}
 	for i := range s.parts {
@@ -165,7 +168,7 @@ func (p *Producer) send(s *scratch, announced *announcements, now time.Time) err
 	}
 	begin := time.Now()
 	failpoint.Do("producer/partial", func() { _ = p.log.SendMessages(s.messages[:(len(s.messages)+1)/2]) })
-	err := p.log.SendMessages(s.messages)
+	err := p.deliver(s)
 	p.metrics.seconds.Observe(time.Since(begin).Seconds())
 	if err != nil {
 		p.metrics.failures.Inc()

@@ -33,13 +33,13 @@ func TestPrometheusSender(t *testing.T) {
 	c.kafka = kafka
 	p := startPrometheus(t, c.receiver.url())
 	phases := []phase{
-		{"Prometheus: broker, anywhere", 2, func() { c.killBroker(2) }},
-		{"Prometheus: consumer, anywhere", 2, func() { c.killConsumers(t) }},
-		{"Prometheus: a consumer joins and leaves", 0, func() { c.joinAndLeave(t) }},
-		{fmt.Sprintf("Prometheus: Kafka away for %v", *outage), 1, func() { c.takeKafkaAway(t, *outage) }},
+		{"broker, anywhere", 2, func() { c.killBroker(2) }},
+		{"consumer, anywhere", 2, func() { c.killConsumers(t) }},
+		{"a consumer joins and leaves", 0, func() { c.joinAndLeave(t) }},
+		{fmt.Sprintf("Kafka away for %v", *outage), 1, func() { c.takeKafkaAway(t, *outage) }},
 	}
 	var table table
-	defer table.print(t, "A real Prometheus, Apache Kafka, an external ClickHouse, one receiver, two consumers")
+	defer table.print(t, "a real Prometheus, Kafka")
 
 	// What was scraped before Prometheus began to read its own log for sending is not sent.
 	eventually(t, "Prometheus writes", func() error {
