@@ -47,6 +47,14 @@ func TestStartChild_PortTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stranger := e.access
+	stranger.password = "wrong"
+	if !answers(t.Context(), e.access) || !answers(t.Context(), stranger) {
+		t.Error("an answer, or a refusal, is taken for none")
+	}
 	c.shutdown()
 	<-c.exited
+	if answers(t.Context(), e.access) {
+		t.Error("an engine that is gone is taken to answer")
+	}
 }
