@@ -18,10 +18,12 @@ func TestElections(t *testing.T) {
 		change     func(*config.Config)
 		on, warned bool
 	}{
-		"off":                    {func(c *config.Config) { c.Kafka.Brokers = []string{"kafka:9092"} }, false, false},
-		"one process":            {func(c *config.Config) { c.RemoteWrite.HA.Enabled = true }, true, false},
-		"a cluster":              {func(c *config.Config) { c.RemoteWrite.HA.Enabled, c.Kafka.Brokers = true, []string{"kafka:9092"} }, true, true},
-		"a cluster with a Redis": {func(c *config.Config) { c.RemoteWrite.HA.Enabled, c.Kafka.Brokers, c.Redis.Address = true, []string{"kafka:9092"}, "redis:6379" }, true, false},
+		"off":         {func(c *config.Config) { c.Kafka.Brokers = []string{"kafka:9092"} }, false, false},
+		"one process": {func(c *config.Config) { c.RemoteWrite.HA.Enabled = true }, true, false},
+		"a cluster":   {func(c *config.Config) { c.RemoteWrite.HA.Enabled, c.Kafka.Brokers = true, []string{"kafka:9092"} }, true, true},
+		"a cluster with a Redis": {func(c *config.Config) {
+			c.RemoteWrite.HA.Enabled, c.Kafka.Brokers, c.Redis.Address = true, []string{"kafka:9092"}, "redis:6379"
+		}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config.Default()
