@@ -11,6 +11,17 @@ import (
 // Topic is the name of the log's topic.
 func (a *Archive) Topic() string { return a.cfg.Topic }
 
+// Generation tells the topic from another of the same name before it; empty where brokers know no topic ids.
+func (a *Archive) Generation(ctx context.Context) (string, error) {
+	switch source := a.source.(type) {
+	case brokers:
+		return brokerTopic{source.client, a.cfg}.Generation(ctx)
+	case folders:
+		return embeddedTopic{source[a.cfg.Topic]}.Generation(ctx)
+	}
+	return "", nil
+}
+
 // Offsets looks up where a position is now in each partition that it names.
 func (a *Archive) Offsets(at Position) (map[int32]int64, error) {
 	out := map[int32]int64{}

@@ -247,7 +247,7 @@ func replaceDays(ctx context.Context, n *node, shadow *clickhouse.Shadow, spans 
 	}
 	failpoint.Hit("shadow/replaced")
 	// What was written to the live tables after the shadow was read to its end came from the log behind that end.
-	rest, err := r.rest(newest)
+	rest, err := r.rest(ctx, newest)
 	if err != nil {
 		return err
 	}

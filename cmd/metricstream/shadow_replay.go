@@ -54,9 +54,13 @@ func (r *shadowReplay) begin(ctx context.Context, from kafka.Position) error {
 	if err != nil {
 		return err
 	}
+	generation, err := r.archive.Generation(ctx)
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	for p := range int32(r.archive.Partitions()) {
-		s := clickhouse.ShadowSpan{Partition: p, From: next[p], FromMs: now.UnixMilli()}
+		s := clickhouse.ShadowSpan{Partition: p, From: next[p], FromMs: now.UnixMilli(), Generation: generation}
 		if offset, named := begin[p]; named {
 			at, err := r.archive.Arrival(ctx, p, offset, now)
 			if err != nil {
@@ -72,7 +76,7 @@ func (r *shadowReplay) begin(ctx context.Context, from kafka.Position) error {
 
 // advance reads the log on from where the shadow ends.
 func (r *shadowReplay) advance(ctx context.Context, to kafka.Position) error {
-	span, err := r.rest(to)
+	span, err := r.rest(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -87,7 +91,7 @@ func (r *shadowReplay) advance(ctx context.Context, to kafka.Position) error {
 }
 
 // rest is what the log has behind the shadow's end.
-func (r *shadowReplay) rest(to kafka.Position) (kafka.Span, error) {
+func (r *shadowReplay) rest(ctx context.Context, to kafka.Position) (kafka.Span, error) {
 	span := kafka.Span{From: map[int32]int64{}, To: map[int32]int64{}}
 	oldest, next, err := r.archive.Bounds()
 	if err != nil {
@@ -97,8 +101,15 @@ func (r *shadowReplay) rest(to kafka.Position) (kafka.Span, error) {
 	if err != nil {
 		return span, err
 	}
+	generation, err := r.archive.Generation(ctx)
+	if err != nil {
+		return span, err
+	}
 	for _, s := range r.spans {
 		p := s.Partition
+		if s.Generation != generation {
+			return span, store.Invalidf("the topic is another one than the shadow was read from: run `metricstream shadow drop` and begin anew")
+		}
 		if s.Next < oldest[p] || s.Next > next[p] {
 			return span, store.Invalidf("the shadow cannot go on at offset %d of partition %d, the log holds %d to %d: run `metricstream shadow drop` and begin anew", s.Next, p, oldest[p], next[p])
 		}

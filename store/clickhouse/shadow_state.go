@@ -16,6 +16,7 @@ var shadowState = []string{
 	`CREATE TABLE IF NOT EXISTS %s.shadow_spans
 (
     topic       String,
+    generation  String,
     partition   Int32,
     from_offset Int64,
     from_ms     Int64,
@@ -50,6 +51,9 @@ type ShadowSpan struct {
 	Partition  int32
 	From, Next int64
 
+	// Generation is the topic's: offsets of another one mean other records.
+	Generation string
+
 	// FromMs is a time before which every earlier record was written to the log, in Unix milliseconds.
 	FromMs int64
 
@@ -60,7 +64,7 @@ type ShadowSpan struct {
 // Spans returns what the shadow holds of a topic, by partition; nothing where no replay into it has begun.
 func (h *Shadow) Spans(ctx context.Context, topic string) ([]ShadowSpan, error) {
 	named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"topic": sqlgen.Escape(topic)}))
-	rows, err := h.store.admin.Query(named, "SELECT partition, from_offset, from_ms, next_offset, left_out FROM shadow_spans FINAL WHERE topic = {topic:String} ORDER BY partition")
+	rows, err := h.store.admin.Query(named, "SELECT generation, partition, from_offset, from_ms, next_offset, left_out FROM shadow_spans FINAL WHERE topic = {topic:String} ORDER BY partition")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the spans of the shadow: %w", verdict(err))
 	}
@@ -68,7 +72,7 @@ func (h *Shadow) Spans(ctx context.Context, topic string) ([]ShadowSpan, error) 
 	var out []ShadowSpan
 	for rows.Next() {
 		var s ShadowSpan
-		if err := rows.Scan(&s.Partition, &s.From, &s.FromMs, &s.Next, &s.LeftOut); err != nil {
+		if err := rows.Scan(&s.Generation, &s.Partition, &s.From, &s.FromMs, &s.Next, &s.LeftOut); err != nil {
 			return nil, fmt.Errorf("cannot read the spans of the shadow: %w", err)
 		}
 		out = append(out, s)
@@ -82,12 +86,14 @@ func (h *Shadow) SetSpans(ctx context.Context, topic string, spans []ShadowSpan)
 		return nil
 	}
 	values := make([]string, len(spans))
+	parameters := clickhouse.Parameters{"topic": sqlgen.Escape(topic)}
 	for i, s := range spans {
-		values[i] = fmt.Sprintf("({topic:String}, %d, %d, %d, %d, %d)", s.Partition, s.From, s.FromMs, s.Next, s.LeftOut)
+		generation := fmt.Sprintf("generation%d", i)
+		parameters[generation] = sqlgen.Escape(s.Generation)
+		values[i] = fmt.Sprintf("SELECT {topic:String}, {%s:String}, %d, %d, %d, %d, %d", generation, s.Partition, s.From, s.FromMs, s.Next, s.LeftOut)
 	}
-	named := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"topic": sqlgen.Escape(topic)}))
-	err := h.store.admin.Exec(named, "INSERT INTO shadow_spans (topic, partition, from_offset, from_ms, next_offset, left_out) SELECT * FROM VALUES("+
-		"'topic String, partition Int32, from_offset Int64, from_ms Int64, next_offset Int64, left_out Int64', "+strings.Join(values, ", ")+")")
+	err := h.store.admin.Exec(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)),
+		"INSERT INTO shadow_spans (topic, generation, partition, from_offset, from_ms, next_offset, left_out) "+strings.Join(values, " UNION ALL "))
 	if err != nil {
 		return fmt.Errorf("cannot record the spans of the shadow: %w", verdict(err))
 	}

@@ -261,7 +261,7 @@ func TestShadowRemembersItsSpans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spans := []clickhouse.ShadowSpan{{Partition: 0, From: 5, Next: 5, FromMs: 99}, {Partition: 3, From: 7, Next: 7}}
+	spans := []clickhouse.ShadowSpan{{Partition: 0, From: 5, Next: 5, FromMs: 99, Generation: "it's"}, {Partition: 3, From: 7, Next: 7}}
 	if err := shadow.SetSpans(ctx, "it's", spans); err != nil {
 		t.Fatal(err)
 	}
