@@ -15,10 +15,13 @@ import (
 	"github.com/metricstream/metricstream/store"
 )
 
-// Options are what a Store uses of its surroundings. Both may be nil.
+// Options are what a Store uses of its surroundings. All may be nil.
 type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+
+	// ClassOf returns the retention class of a tenant's data; nil is that all have class 0.
+	ClassOf func(tenant string) uint8
 }
 
 // Store is a database of series and samples in ClickHouse. Its methods may be called from several goroutines
@@ -31,6 +34,7 @@ type Store struct {
 	writes, reads, besides *pool
 
 	sorters sorterPool
+	classOf func(tenant string) uint8
 	metrics *metrics
 	server  Server
 
@@ -81,6 +85,10 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		metrics: newMetrics(opt.Registerer),
 		server:  server,
 		options: o, maxConnections: maxConnections,
+		classOf: opt.ClassOf,
+	}
+	if s.classOf == nil {
+		s.classOf = func(string) uint8 { return 0 }
 	}
 	if err := migrate(ctx, admin, logger); err != nil {
 		_ = s.Close()

@@ -81,23 +81,35 @@ func (s *Store) writeSamples(ctx context.Context, b *store.Batch) error {
 	for _, d := range sorted.days {
 		for i := d.begin; i < d.end; i += maxInsertRows {
 			j := min(i+maxInsertRows, d.end)
-			group.Go(func() error { return s.insertSamples(ctx, out, i, j) })
+			group.Go(func() error { return s.insertSamples(ctx, b.Class, out, i, j) })
 		}
 	}
 	return group.Wait()
 }
 
 // insertSamples inserts rows i to j, which are of one day.
-func (s *Store) insertSamples(ctx context.Context, rows *store.Samples, i, j int) error {
-	err := s.insert(ctx, "samples", proto.Input{
+func (s *Store) insertSamples(ctx context.Context, class uint8, rows *store.Samples, i, j int) error {
+	err := s.insert(ctx, "samples", withClass(class, proto.Input{
 		{Name: "metric", Data: proto.ColUInt32(rows.Metrics[i:j])},
 		{Name: "id", Data: proto.ColUInt64(rows.IDs[i:j])},
 		{Name: "ts", Data: proto.ColInt64(rows.TimesMs[i:j])},
 		{Name: "exp", Data: proto.ColInt8(rows.Exps[i:j])},
 		{Name: "mant", Data: proto.ColInt64(rows.Mants[i:j])},
-	})
+	}))
 	failpoint.Hit("clickhouse/after-day")
 	return err
+}
+
+// withClass adds the retention class to rows; without it they have the default, 0.
+func withClass(class uint8, rows proto.Input) proto.Input {
+	if class == 0 {
+		return rows
+	}
+	column := make(proto.ColUInt8, rows[0].Data.Rows())
+	for i := range column {
+		column[i] = class
+	}
+	return append(rows, proto.InputColumn{Name: "class", Data: column})
 }
 
 // clampDay keeps days in the range of the table's type, which reaches 5.8 million years to both sides. Times

@@ -85,10 +85,10 @@ func (s *Store) writeHistograms(ctx context.Context, b *store.Batch) error {
 			sums.Append(r.Sum)
 			blobs.AppendBytes(r.Blob)
 		}
-		return s.insert(ctx, "histograms", proto.Input{
+		return s.insert(ctx, "histograms", withClass(b.Class, proto.Input{
 			{Name: "metric", Data: &k.metrics}, {Name: "id", Data: &k.ids}, {Name: "ts", Data: &times}, {Name: "hash", Data: &hashes},
 			{Name: "count", Data: &counts}, {Name: "sum", Data: &sums}, {Name: "blob", Data: &blobs},
-		})
+		}))
 	})
 }
 
@@ -109,10 +109,10 @@ func (s *Store) writeExemplars(ctx context.Context, b *store.Batch) error {
 			buf = appendExemplarIdentity(buf[:0], r)
 			hashes.Append(xxhash.Sum64(buf))
 		}
-		return s.insert(ctx, "exemplars", proto.Input{
+		return s.insert(ctx, "exemplars", withClass(b.Class, proto.Input{
 			{Name: "metric", Data: &k.metrics}, {Name: "id", Data: &k.ids}, {Name: "ts", Data: &times}, {Name: "hash", Data: &hashes},
 			{Name: "value", Data: &values}, {Name: "labels", Data: lc},
-		})
+		}))
 	})
 }
 

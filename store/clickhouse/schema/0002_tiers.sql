@@ -128,3 +128,15 @@ PARTITION BY toYYYYMM(written)
 ORDER BY (hour, metric, id, token, written)
 SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+
+-- The days of samples and histograms that have lost the samples of the series that have rows of minutes.
+CREATE TABLE IF NOT EXISTS thinned
+(
+    table LowCardinality(String),
+    class UInt8,
+    day   Int32
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (table, class, day)
+SETTINGS non_replicated_deduplication_window = 0,
+    fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
