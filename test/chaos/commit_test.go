@@ -18,6 +18,13 @@ var unanswered = []string{
 // TestCommittedNotAnswered kills ClickHouse after an insert is committed and before the consumer hears of it.
 func TestCommittedNotAnswered(t *testing.T) {
 	t.Parallel()
+	var table table
+	defer table.print(t, "ClickHouse, before its answer")
+	rounds(t, func(t *testing.T, round int) { killBeforeAnswers(t, round, &table) })
+}
+
+func killBeforeAnswers(t *testing.T, round int, rows *table) {
+	t.Helper()
 	own := testenv.StartOwnEngine(t, "")
 	dsn, err := url.Parse(own.DSN())
 	if err != nil {
@@ -33,18 +40,16 @@ func TestCommittedNotAnswered(t *testing.T) {
 	})
 	dsn.Host, dsn.Path = proxy.address, "/metricstream"
 	n := newNode(t, "all", "--clickhouse.dsn="+dsn.String())
-	var rows table
-	defer rows.print(t, "ClickHouse, before its answer")
 	n.startReady(t)
 	tables = openDatabase(t, own.DSN())
 	n.tables = tables
-	l := startLoad(t, n.address, "begin#0")
+	l := startLoad(t, n.address, label("begin", round))
 	for i, table := range unanswered {
 		name := "commit in " + table
 		n.awaitLoad(t, l)
 		before := own.PID()
 		hit := proxy.arm(table)
-		l.mark(fmt.Sprintf("%s#%d", name, i)) // new series
+		l.mark(label(name, round*len(unanswered)+i)) // new series
 		select {
 		case <-hit:
 		case <-time.After(within):
@@ -60,7 +65,7 @@ func TestCommittedNotAnswered(t *testing.T) {
 		n.awaitReady(t)
 	}
 	l.finish(t)
-	verify(t, n.url(), l, &rows)
+	verify(t, n.url(), l, rows)
 	n.replay(t, len(l.acked)*perRequest)
 }
 

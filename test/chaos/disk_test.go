@@ -21,13 +21,25 @@ var diskFaults = []struct{ name, calls string }{
 // goes on by itself when there is space. Then the disk of the tables: the log holds what is written.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "all")
 	var table table
 	defer table.print(t, "embedded, full disk")
-	n.startReady(t)
-	l := startLoad(t, n.address, label(diskFaults[0].name, 0))
+	rounds(t, func(t *testing.T, round int) {
+		n := newNode(t, "all")
+		n.startReady(t)
+		l := startLoad(t, n.address, label(diskFaults[0].name, round))
+		n.fillLog(t, l, round, &table)
+		n.fillTables(t, l, round, &table)
+		l.finish(t)
+		verify(t, n.url(), l, &table)
+		n.replay(t, len(l.acked)*perRequest)
+	})
+}
+
+// fillLog lets the log's disk be full in each way, and kills the process in one of them.
+func (n *node) fillLog(t *testing.T, l *load, round int, table *table) {
+	t.Helper()
 	for i, f := range diskFaults {
-		l.mark(label(f.name, 0))
+		l.mark(label(f.name, round))
 		n.awaitLoad(t, l)
 		release := full(t, n.Cmd.Process.Pid, f.calls)
 		n.awaitRefused(t, l)
@@ -44,8 +56,13 @@ func TestDiskFull(t *testing.T) {
 		n.awaitLoad(t, l)
 		table.row(f.name).kills++
 	}
+}
+
+// fillTables lets the tables' disk be full.
+func (n *node) fillTables(t *testing.T, l *load, round int, table *table) {
+	t.Helper()
 	const tables = "tables: no space for a new part"
-	l.mark(label(tables, 0))
+	l.mark(label(tables, round))
 	n.awaitLoad(t, l)
 	release := full(t, n.engine(), "mkdir,mkdirat")
 	n.awaitRetries(t)
@@ -55,9 +72,6 @@ func TestDiskFull(t *testing.T) {
 	}
 	release()
 	table.row(tables).kills++
-	l.finish(t)
-	verify(t, n.url(), l, &table)
-	n.replay(t, len(l.acked)*perRequest)
 }
 
 // full makes some system calls of a process fail as on a full disk, until it is released.

@@ -50,15 +50,12 @@ var enginePoints = []point{
 // TestEmbedded kills `metricstream all` and its engine, all over one data folder.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "all")
 	var table table
 	defer table.print(t, "embedded")
-	begin := time.Now()
-	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
-		samples := n.killAtPoints(t, round, &table) + n.killEngineAndAll(t, round, &table)
-		n.replay(t, samples)
-		n.clear(t)
-	}
+	rounds(t, func(t *testing.T, round int) {
+		n := newNode(t, "all")
+		n.replay(t, n.killAtPoints(t, round, &table)+n.killEngineAndAll(t, round, &table))
+	})
 }
 
 // killAtPoints kills the process at each point and returns how many samples were acknowledged meanwhile.
@@ -249,12 +246,4 @@ func (n *node) withTables(t *testing.T, do func(*database)) {
 	d := openDatabase(t, own.DSN())
 	defer d.Close()
 	do(d)
-}
-
-// clear removes the data of a round.
-func (n *node) clear(t *testing.T) {
-	t.Helper()
-	if err := os.RemoveAll(n.data()); err != nil {
-		t.Fatal(err)
-	}
 }

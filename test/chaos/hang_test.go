@@ -15,11 +15,15 @@ import (
 // Then it kills the engine. Both times writes go on, queries say 503, and in the end everything is there.
 func TestEngineAway(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "all")
 	var table table
 	defer table.print(t, "embedded, engine away")
+	rounds(t, func(t *testing.T, round int) { newNode(t, "all").loseEngine(t, round, &table) })
+}
+
+func (n *node) loseEngine(t *testing.T, round int, table *table) {
+	t.Helper()
 	n.startReady(t)
-	l := startLoad(t, n.address, "engine hangs#0")
+	l := startLoad(t, n.address, label("engine hangs", round))
 	n.awaitLoad(t, l)
 	before := n.engine()
 	n.signalEngine(t, syscall.SIGSTOP)
@@ -29,7 +33,7 @@ func TestEngineAway(t *testing.T) {
 	n.awaitNewEngine(t, before)
 	n.awaitRestarts(t, "hung")
 
-	l.mark("engine killed before a query#0")
+	l.mark(label("engine killed before a query", round))
 	eventually(t, "queries answer 503", func() error {
 		before = n.engine()
 		n.signalEngine(t, syscall.SIGKILL)
@@ -40,7 +44,7 @@ func TestEngineAway(t *testing.T) {
 	n.awaitNewEngine(t, before)
 	n.awaitRestarts(t, "died")
 	l.finish(t)
-	verify(t, n.url(), l, &table)
+	verify(t, n.url(), l, table)
 	n.replay(t, len(l.acked)*perRequest)
 }
 

@@ -52,6 +52,15 @@ func build() error {
 	return nil
 }
 
+// rounds calls a test once, and again for as long as atLeast says. What a round leaves is cleaned up after it.
+func rounds(t *testing.T, do func(t *testing.T, round int)) {
+	t.Helper()
+	begin := time.Now()
+	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
+		t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) { do(t, round) })
+	}
+}
+
 // within is how long anything may take on a busy machine.
 const within = 90 * time.Second
 

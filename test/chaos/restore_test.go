@@ -12,22 +12,26 @@ import (
 // the same.
 func TestRestore(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, "all")
-	var rows table
-	defer rows.print(t, "embedded, tables restored")
+	var table table
+	defer table.print(t, "embedded, tables restored")
+	rounds(t, func(t *testing.T, round int) { newNode(t, "all").restore(t, round, &table) })
+}
+
+func (n *node) restore(t *testing.T, round int, rows *table) {
+	t.Helper()
 	tables, backup := filepath.Join(n.data(), "clickhouse"), filepath.Join(n.dir, "backup")
-	l := startLoad(t, n.address, "before the backup#0")
+	l := startLoad(t, n.address, label("before the backup", round))
 	n.startReady(t)
 	n.awaitLoad(t, l)
 	n.stop(t)
 	if out, err := exec.Command("cp", "-a", tables, backup).CombinedOutput(); err != nil {
 		t.Fatalf("cannot copy the tables: %v: %s", err, out)
 	}
-	l.mark("after the backup#0")
+	l.mark(label("after the backup", round))
 	n.startReady(t)
 	n.awaitLoad(t, l)
 	l.finish(t)
-	verify(t, n.url(), l, &rows)
+	verify(t, n.url(), l, rows)
 	n.stop(t)
 	samples := len(l.acked) * perRequest
 	was := n.sums(t, samples, func(*database) {})
@@ -42,7 +46,7 @@ func TestRestore(t *testing.T) {
 			}
 		case "nothing":
 		default:
-			n.dieAt(t, "consumer/before-commit", 1)
+			n.dieAt(t, "clickhouse/after-day", 2)
 			rows.row("after the backup").kills++
 		}
 		n.startReady(t)
