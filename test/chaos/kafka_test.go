@@ -46,7 +46,7 @@ func TestKafka(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	var table table
-	defer table.print(t, "Apache Kafka, an external ClickHouse, one receiver, two consumers")
+	defer table.print(t, "Kafka, two consumers")
 	begin := time.Now()
 	for round := 0; round == 0 || time.Since(begin) < *atLeast && !t.Failed(); round++ {
 		c.killAtPoints(t, round, &table)
