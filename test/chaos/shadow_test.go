@@ -108,7 +108,8 @@ func TestShadow(t *testing.T) {
 	date := day.Format(time.DateOnly)
 	fillLog(t, filepath.Join(n.data(), "log"), day)
 	n.says(t, true, []string{"replay"}, "100.0%")
-	damage(t, openDatabase(t, dsn.String()), day)
+	db := openDatabase(t, dsn.String())
+	damage(t, db, day)
 
 	n.says(t, false, []string{"shadow", "diff"}, "there is no shadow")
 	for range 2 {
@@ -137,6 +138,15 @@ func TestShadow(t *testing.T) {
 	}
 	n.says(t, true, []string{"shadow", "swap", "--day=" + date}, "finishing what was interrupted: "+date, "replaced_*", "added")
 	n.says(t, true, []string{"shadow", "diff"}, diffLine(date, 0, 0, shadowSeries*shadowSamples, 0), "0 rows are only live, 0 only in the shadow")
+	for _, c := range []struct{ change, want string }{
+		{"next_offset + 1 AS next_offset", "cannot go on at offset 4"},
+		{"next_offset + 9 AS next_offset, 'another' AS generation", "the topic is another one"},
+	} {
+		if err := db.Exec(t.Context(), "INSERT INTO shadow_test_shadow.shadow_spans SELECT * REPLACE("+c.change+") FROM shadow_test_shadow.shadow_spans FINAL"); err != nil {
+			t.Fatal(err)
+		}
+		n.says(t, false, []string{"replay", "--shadow"}, c.want, "shadow drop")
+	}
 	n.says(t, true, []string{"shadow", "drop"}, "dropped")
 
 	n.startReady(t)
