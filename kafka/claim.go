@@ -20,8 +20,9 @@ type claim struct {
 	of        sarama.ConsumerGroupClaim
 	partition int32
 
-	// generation is the topic's as the session knows it.
+	// generation is the topic's as the session knows it, end ends the session.
 	generation string
+	end        context.CancelFunc
 
 	// last is the batch that the last record went into, first the time of the first one, maxMs the time of
 	// the latest sample; the collector guards them.
@@ -31,6 +32,9 @@ type claim struct {
 
 	// committed and at are the written position and the time of its record; the consumer guards them.
 	committed reached
+
+	// givenUp claims write nothing more; the consumer guards it.
+	givenUp bool
 }
 
 // handler is one session's part of a consumer.
@@ -38,8 +42,9 @@ type handler struct {
 	consumer *Consumer
 	ctx      context.Context // Run's: the session's is done before the last rows are written
 
-	// generation is the topic's when the session began.
+	// generation is the topic's when the session began, end ends the session.
 	generation string
+	end        context.CancelFunc
 }
 
 // Setup takes the claims back to where the tables are.
@@ -99,7 +104,7 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 	if rewound || err != nil {
 		return err
 	}
-	cl := &claim{session: s, of: of, partition: of.Partition(), generation: h.generation}
+	cl := &claim{session: s, of: of, partition: of.Partition(), generation: h.generation, end: h.end}
 	cl.committed.next = of.InitialOffset()
 	c.addClaim(cl)
 	defer c.removeClaim(cl)

@@ -129,6 +129,7 @@ func testLog(t *testing.T, open func(t *testing.T) *backend) {
 		{"acknowledged is durable", testDurable},
 		{"offsets resume", testResume},
 		{"tables that lost rows get them again", testRewind},
+		{"tables restored under a consumer", testRestoredUnderAConsumer},
 		{"tables that are ahead of the log skip nothing", testAhead},
 		{"offsets that are ahead of the log skip nothing", testCommittedAhead},
 		{"a topic that was made again is read from its beginning", testRecreated},

@@ -53,8 +53,9 @@ type Consumer struct {
 	metrics   *consumerMetrics
 	collector *collector
 
-	mu     sync.Mutex
-	claims map[*claim]struct{}
+	mu       sync.Mutex
+	claims   map[*claim]struct{}
+	flushing map[*claim]struct{} // of the batch that is being written
 }
 
 // NewConsumer returns a consumer that Run starts.
@@ -63,6 +64,7 @@ func NewConsumer(cfg Config, opts ConsumerOptions) *Consumer {
 		cfg: cfg, opts: opts, logger: opts.Logger,
 		collector: newCollector(cfg.FlushRows, cfg.FlushAge),
 		claims:    make(map[*claim]struct{}),
+		flushing:  make(map[*claim]struct{}),
 	}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
@@ -119,7 +121,7 @@ func (c *Consumer) session(ctx context.Context) error {
 	if c.opts.Topic != nil {
 		watching.Go(func() { c.watch(session, generation, end) })
 	}
-	err = c.opts.Group.Consume(session, []string{c.cfg.Topic}, &handler{consumer: c, ctx: ctx, generation: generation})
+	err = c.opts.Group.Consume(session, []string{c.cfg.Topic}, &handler{consumer: c, ctx: ctx, generation: generation, end: end})
 	end()
 	watching.Wait()
 	return err

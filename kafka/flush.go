@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -37,6 +38,9 @@ func (c *Consumer) flushLoop(ctx context.Context) {
 
 // flush writes a batch, then commits. It fails only when ctx ends.
 func (c *Consumer) flush(ctx context.Context, p *pending) error {
+	if !c.startFlush(p) {
+		return nil
+	}
 	begin := time.Now()
 	p.progress = c.progressOf(p)
 	failpoint.Hit("consumer/before-insert")
@@ -46,6 +50,9 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 		if err = c.isolate(ctx, p.records); err == nil {
 			err = c.write(ctx, &store.Batch{Progress: p.progress})
 		}
+	}
+	if errors.Is(err, errRestored) {
+		return nil // not committed: the next session reads it again
 	}
 	if err != nil {
 		return err
@@ -70,19 +77,21 @@ func (c *Consumer) progressOf(p *pending) []store.Progress {
 // write gives a batch to the writer until it succeeds, is refused as invalid, or ctx ends.
 func (c *Consumer) write(ctx context.Context, b *store.Batch) error {
 	retry := newRetry(c.logger, "cannot write what was read from the log; nothing is lost, the log is not read on")
+	write := c.opts.Writer.Write
 	for {
-		err := c.opts.Writer.Write(ctx, b)
+		err := write(ctx, b)
 		switch {
 		case err == nil:
 			retry.succeeded()
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case store.KindOf(err) == store.KindInvalid:
+		case store.KindOf(err) == store.KindInvalid, errors.Is(err, errRestored):
 			return err
 		}
 		c.metrics.retries.Inc()
 		retry.failed(ctx, err)
+		write = c.writeAgain
 	}
 }
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -55,12 +56,34 @@ func (l *lag) Describe(ch chan<- *prometheus.Desc) {
 	ch <- lagSeconds
 }
 
+// endsTimeout is how long a scrape waits to hear where the log ends.
+const endsTimeout = 2 * time.Second
+
+// ends asks where the partitions end. What was fetched last tells it too, but nothing is fetched while the tables are
+// away, which is when it matters.
+func (l *lag) ends() map[int32]int64 {
+	topic, ok := l.consumer.opts.Topic.(interface {
+		Ends(ctx context.Context) (Ends, error)
+	})
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endsTimeout)
+	defer cancel()
+	ends, err := topic.Ends(ctx)
+	if err != nil {
+		return nil // Kafka is away: what was fetched last has to do
+	}
+	return ends.Next
+}
+
 // Collect implements prometheus.Collector.
 func (l *lag) Collect(ch chan<- prometheus.Metric) {
+	ends := l.ends()
 	l.consumer.mu.Lock()
 	defer l.consumer.mu.Unlock()
 	for cl := range l.consumer.claims {
-		records := max(0, cl.of.HighWaterMarkOffset()-max(0, cl.committed.next))
+		records := max(0, max(ends[cl.partition], cl.of.HighWaterMarkOffset())-max(0, cl.committed.next))
 		at, seconds := cl.committed.at, 0.0
 		if at.IsZero() {
 			at = l.consumer.collector.first(cl)
