@@ -301,3 +301,25 @@ func BenchmarkAccept(b *testing.B) {
 		})
 	}
 }
+
+// TestOldAnswer lets an answer of an earlier term arrive late, and two of one term meet.
+func TestOldAnswer(t *testing.T) {
+	now := time.Unix(1_790_000_000, 0)
+	c := newCluster(Key{"acme", "prod"}, now)
+	for i, step := range []struct {
+		view     View
+		want     string
+		replaced string
+	}{
+		{View{}, "", ""},
+		{View{Replica: "a", Term: 5}, "a", ""},
+		{View{Replica: "b", Term: 6}, "b", "a"},
+		{View{Replica: "a", Term: 5}, "b", ""},
+		{View{Replica: "b", Term: 7}, "b", ""},
+		{View{Replica: "c", Term: 7}, "c", "b"},
+	} {
+		if replaced := c.apply(step.view, now); replaced != step.replaced || c.view(now).Replica != step.want {
+			t.Errorf("step %d: %q replaced, %q elected", i, replaced, c.view(now).Replica)
+		}
+	}
+}
