@@ -25,16 +25,15 @@ type Tiers struct {
 	now func() int64
 
 	mu    sync.Mutex
-	rows  map[rowKey]versionedRow
+	rows  map[rowsOf]map[int64]versionedRow // by the end of the bucket
 	hours map[int64]rollup.HourState
 	marks map[rollup.Mark]struct{}
 	token uint64
 }
 
-type rowKey struct {
-	tier  rollup.Tier
-	key   store.Key
-	endMs int64
+type rowsOf struct {
+	tier rollup.Tier
+	key  store.Key
 }
 
 // versionedRow is a float row, or a histogram row where that is not nil.
@@ -54,7 +53,7 @@ var (
 func NewTiers(now func() int64) *Tiers {
 	return &Tiers{
 		Store: New(), now: now,
-		rows: map[rowKey]versionedRow{}, hours: map[int64]rollup.HourState{}, marks: map[rollup.Mark]struct{}{},
+		rows: map[rowsOf]map[int64]versionedRow{}, hours: map[int64]rollup.HourState{}, marks: map[rollup.Mark]struct{}{},
 	}
 }
 
@@ -198,18 +197,21 @@ func (t *Tiers) WriteRollups(_ context.Context, b *rollup.Batch) error {
 	for i := range b.Series {
 		s := &b.Series[i]
 		for j := range s.Rows.Len() {
-			t.put(rowKey{b.Tier, s.Key, s.Rows.EndsMs[j]}, versionedRow{version: b.Version, row: s.Rows.Row(j)})
+			t.put(rowsOf{b.Tier, s.Key}, s.Rows.EndsMs[j], versionedRow{version: b.Version, row: s.Rows.Row(j)})
 		}
 		for j := range s.Histograms {
 			h := s.Histograms[j].Clone()
-			t.put(rowKey{b.Tier, s.Key, h.EndMs}, versionedRow{version: b.Version, histogram: &h})
+			t.put(rowsOf{b.Tier, s.Key}, h.EndMs, versionedRow{version: b.Version, histogram: &h})
 		}
 	}
 	return nil
 }
 
-func (t *Tiers) put(k rowKey, r versionedRow) {
-	if old, ok := t.rows[k]; !ok || old.version <= r.version {
-		t.rows[k] = r
+func (t *Tiers) put(of rowsOf, endMs int64, r versionedRow) {
+	if t.rows[of] == nil {
+		t.rows[of] = map[int64]versionedRow{}
+	}
+	if old, ok := t.rows[of][endMs]; !ok || old.version <= r.version {
+		t.rows[of][endMs] = r
 	}
 }

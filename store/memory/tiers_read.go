@@ -68,8 +68,8 @@ func (t *Tiers) SelectRollups(ctx context.Context, sel rollup.Selection, yield f
 func (t *Tiers) ReadRollups(ctx context.Context, tier rollup.Tier, span rollup.Span, yield func(*rollup.Series) error) error {
 	t.mu.Lock()
 	keys := map[store.Key]struct{}{}
-	for k := range t.rows {
-		keys[k.key] = struct{}{}
+	for of := range t.rows {
+		keys[of.key] = struct{}{}
 	}
 	t.mu.Unlock()
 	for _, k := range slices.SortedFunc(maps.Keys(keys), store.Key.Compare) {
@@ -86,10 +86,11 @@ func (t *Tiers) ReadRollups(ctx context.Context, tier rollup.Tier, span rollup.S
 func (t *Tiers) readRows(k store.Key, tier rollup.Tier, span rollup.Span, c rollup.Columns) *rollup.Series {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	rows := t.rows[rowsOf{tier, k}]
 	var ends []int64
-	for o := range t.rows {
-		if o.tier == tier && o.key == k && o.endMs > span.FromMs && o.endMs <= span.ToMs {
-			ends = append(ends, o.endMs)
+	for end := range rows {
+		if end > span.FromMs && end <= span.ToMs {
+			ends = append(ends, end)
 		}
 	}
 	if len(ends) == 0 {
@@ -98,7 +99,7 @@ func (t *Tiers) readRows(k store.Key, tier rollup.Tier, span rollup.Span, c roll
 	slices.Sort(ends)
 	s := &rollup.Series{Key: k}
 	for _, end := range ends {
-		r := t.rows[rowKey{tier, k, end}]
+		r := rows[end]
 		if r.histogram != nil {
 			s.Histograms = append(s.Histograms, *r.histogram)
 			continue
