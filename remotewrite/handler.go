@@ -33,6 +33,8 @@ type Options struct {
 	Now func() time.Time
 	// HA says which replica of a pair is listened to; nil is that every sender is.
 	HA *ha.Tracker
+	// ClassOf returns the retention class that a tenant's data gets; nil is 0 for all.
+	ClassOf func(tenant string) uint8
 }
 
 // Handler answers POST requests of remote write. It starts no goroutines.
@@ -43,6 +45,7 @@ type Handler struct {
 	now        func() time.Time
 	decoder    *codec.Decoder
 	ha         *ha.Tracker
+	classOf    func(tenant string) uint8
 	metrics    *metrics
 	rejections rejections
 	slots      chan struct{}
@@ -66,6 +69,7 @@ func New(c Config, o Options) *Handler {
 		config: c, writer: o.Writer, log: o.Logger, now: o.Now,
 		decoder: codec.NewDecoder(c.limits(), cache),
 		ha:      o.HA,
+		classOf: o.ClassOf,
 		metrics: newMetrics(o.Registerer, cache),
 		slots:   make(chan struct{}, c.MaxInFlight),
 	}
@@ -75,6 +79,9 @@ func New(c Config, o Options) *Handler {
 	h.rejections.tenants = make(map[string]*ring)
 	if h.now == nil {
 		h.now = time.Now
+	}
+	if h.classOf == nil {
+		h.classOf = func(string) uint8 { return 0 }
 	}
 	h.scratch.New = func() any { return new(scratch) }
 	return h
@@ -177,6 +184,7 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 	if err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli()); err != nil {
 		return h.decodeFailed(version, id, err)
 	}
+	req.Batch.Class = h.classOf(id)
 	s.receipt = store.Receipt{Offsets: s.receipt.Offsets[:0]}
 	if !req.Batch.Empty() {
 		if err := h.writer.Write(store.WithReceipt(r.Context(), &s.receipt), &req.Batch); err != nil {

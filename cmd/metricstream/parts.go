@@ -18,6 +18,7 @@ import (
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/clickhouse/engine"
+	"github.com/metricstream/metricstream/store/retention"
 	"github.com/prometheus/common/version"
 )
 
@@ -26,8 +27,9 @@ var prefixes = []string{"", "/prometheus"}
 
 // parts are what the steps of the start leave for the steps after them.
 type parts struct {
-	store *clickhouse.Store
-	log   *kafka.Log
+	policies *retention.Policies
+	store    *clickhouse.Store
+	log      *kafka.Log
 }
 
 // permanent says that opening something again cannot help.
@@ -47,7 +49,7 @@ func (n *node) openStore(ctx context.Context) error {
 		c.DSN = dsn
 	}
 	err := n.retry(ctx, "ClickHouse", func() (err error) {
-		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry})
+		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry, ClassOf: n.parts.policies.ClassOf})
 		return err
 	})
 	if err != nil {
@@ -108,6 +110,8 @@ func (n *node) addConsumer(context.Context) error {
 		Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the consumer", consumer.Run)
+	janitor := retention.NewJanitor(n.parts.policies, n.parts.store, retention.Options{Logger: n.logger, Registerer: n.registry})
+	n.stack.Go("the janitor", janitor.Run)
 	return nil
 }
 
@@ -121,6 +125,7 @@ func (n *node) addReceiver(context.Context) error {
 	})
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: producer, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
+		ClassOf: n.parts.policies.ClassOf,
 	})
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {

@@ -12,6 +12,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/store/retention"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -51,6 +52,7 @@ func run(ctx context.Context, r role, f *flags) error {
 	n := &node{
 		role: r, config: c, flags: f, logger: logger,
 		registry: newRegistry(), stack: lifecycle.New(logger), mux: http.NewServeMux(),
+		parts: parts{policies: retention.NewPolicies(c.Retention)},
 	}
 	err = n.serve(ctx)
 	if ctx.Err() != nil {

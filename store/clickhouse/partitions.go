@@ -88,6 +88,20 @@ func (s *Store) thinned(ctx context.Context) (map[partition]bool, error) {
 	return out, err
 }
 
+// Unfolded reports whether a partition of raw has samples in hours that are not closed, or have marks; see
+// [retention.Partitions].
+func (s *Store) Unfolded(ctx context.Context, p retention.Partition) (bool, error) {
+	statement := fmt.Sprintf(`SELECT count() FROM (SELECT DISTINCT toInt64(ceil(ts / 3600000)) * 60 AS hour FROM %s
+    WHERE class = %d AND toInt64(floor(ts / 86400000)) = %d)
+WHERE hour NOT IN (SELECT toInt64(hour) FROM rollup_hours GROUP BY hour HAVING argMax(state, rank) = 2)
+    OR hour IN (SELECT toInt64(hour) FROM rollup_marks FINAL WHERE cleared = 0)`, p.Table, p.Class, p.FromMs/dayMs)
+	var hours uint64
+	if err := s.admin.QueryRow(ctx, statement).Scan(&hours); err != nil {
+		return false, fmt.Errorf("cannot look which hours of %s are downsampled: %w", p.Table, verdict(err))
+	}
+	return hours > 0, nil
+}
+
 // Drop removes a partition; see [retention.Partitions].
 func (s *Store) Drop(ctx context.Context, p retention.Partition) error {
 	statement := fmt.Sprintf("ALTER TABLE %s DROP PARTITION (%d, %d)", p.Table, p.Class, p.FromMs/partitioned[p.Table].width)

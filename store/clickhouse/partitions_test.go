@@ -50,6 +50,16 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 			}
 		}
 	}
+	var states []rollup.HourState
+	for end := (first - 1) * dayMs; end <= (first+days)*dayMs; end += 3_600_000 {
+		states = append(states, rollup.HourState{EndMs: end, State: rollup.Closed, Version: 1})
+	}
+	open := states[30] // of the first day's hours
+	open.State = rollup.Closing
+	open.Version++
+	if err := s.SetHours(ctx, append(states, open)); err != nil {
+		t.Fatal(err)
+	}
 	now := time.UnixMilli((first + days) * dayMs)
 	janitor := retention.NewJanitor(policies, s, retention.Options{Now: func() time.Time { return now }})
 	check := func(want map[string]uint64) {
@@ -76,6 +86,12 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 	}
 	// Raw of two days, that of the sparse series of five; class 9 has no tiers and eight days; partitions of hours are
 	// months.
+	// The first day stays until all of it is folded.
+	check(map[string]uint64{"dense": 3 * 24, "sparse": 6 * 24, "class 9": 8 * 2 * 24, "exemplars": 2, "minutes": 5 * 24, "hours": 10 * 24})
+	open.State = rollup.Closed
+	if err := s.SetHours(ctx, []rollup.HourState{open}); err != nil {
+		t.Fatal(err)
+	}
 	check(map[string]uint64{"dense": 2 * 24, "sparse": 5 * 24, "class 9": 8 * 2 * 24, "exemplars": 2, "minutes": 5 * 24, "hours": 10 * 24})
 	c, err := s.Coverage(ctx, "anybody")
 	if err != nil {

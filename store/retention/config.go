@@ -81,6 +81,9 @@ func (p Policy) validate(key string) error {
 	return errors.Join(errs...)
 }
 
+// tiers reports whether there is any tier.
+func (p Policy) tiers() bool { return p.Minute > 0 || p.Hour > 0 }
+
 func (c Config) numbers() []uint8 {
 	var out []uint8
 	for number := range c.Classes {

@@ -43,6 +43,9 @@ type Partitions interface {
 	// Partitions returns all partitions.
 	Partitions(ctx context.Context) ([]Partition, error)
 
+	// Unfolded reports whether a raw partition has samples in hours of which the rows of the tiers are not complete.
+	Unfolded(ctx context.Context, p Partition) (bool, error)
+
 	// Drop removes a partition.
 	Drop(ctx context.Context, p Partition) error
 
@@ -192,6 +195,13 @@ func (j *Janitor) sweep(ctx context.Context, p Partition, now time.Time) error {
 		return nil
 	case Thin:
 		do, name = j.partitions.Thin, "thin"
+	}
+	if p.Kind == Raw && j.policies.Of(p.Class).tiers() {
+		// Old data that came just now must not go before it is in the tiers.
+		if unfolded, err := j.partitions.Unfolded(ctx, p); err != nil || unfolded {
+			j.logger.Debug("kept beyond its retention until it is downsampled", "table", p.Table, "from", time.UnixMilli(p.FromMs).UTC())
+			return err
+		}
 	}
 	if err := do(ctx, p); err != nil {
 		return err

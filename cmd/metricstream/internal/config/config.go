@@ -17,6 +17,7 @@ import (
 	"github.com/metricstream/metricstream/redis"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store/clickhouse"
+	"github.com/metricstream/metricstream/store/retention"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Redis       redis.Config       `yaml:"redis"`
 	Kafka       kafka.Config       `yaml:"kafka"`
 	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
+	Retention   retention.Config   `yaml:"retention"`
 	Query       promql.Config      `yaml:"query"`
 	StrongReads strongread.Config  `yaml:"strong_reads"`
 }
@@ -57,6 +59,7 @@ func Default() Config {
 		Redis:       redis.DefaultConfig(),
 		Kafka:       kafka.DefaultConfig(),
 		ClickHouse:  clickhouse.DefaultConfig(),
+		Retention:   retention.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
 		StrongReads: strongread.DefaultConfig(),
 	}
@@ -90,9 +93,19 @@ func (c Config) Validate() error {
 		c.Redis.Validate(),
 		c.Kafka.Validate(),
 		c.ClickHouse.Validate(),
+		c.Retention.Validate(),
+		c.checkAge(),
 		c.Query.Validate(),
 		c.StrongReads.Validate(),
 	)
+}
+
+// checkAge refuses to accept samples that are past their retention when they come.
+func (c Config) checkAge() error {
+	if least := c.Retention.MinRaw(); c.RemoteWrite.MaxAge > least {
+		return fmt.Errorf("remote_write.max_age: %v is more than the shortest retention.raw, %v; samples would be dropped as soon as they are accepted", c.RemoteWrite.MaxAge, least)
+	}
+	return nil
 }
 
 // Redacted returns the configuration with its passwords replaced.
