@@ -110,6 +110,7 @@ func TestApacheKafka(t *testing.T) {
 	open := overBrokers(k.Address, k.Kill, k.Restart)
 	testLog(t, open)
 	t.Run("a consumer outlives a broker that is away", func(t *testing.T) { testBrokerAway(t, open(t)) })
+	t.Run("an instance comes back to its partitions", func(t *testing.T) { testInstanceComesBack(t, open(t)) })
 	t.Run("a topic is made again under a consumer", func(t *testing.T) { testRecreatedUnderAConsumer(t, open(t)) })
 }
 

@@ -58,7 +58,8 @@ func saramaConfig(cfg Config) *sarama.Config {
 func groupConfig(cfg Config) *sarama.Config {
 	c := saramaConfig(cfg)
 	c.Net.ReadTimeout = rebalanceTimeout + 10*time.Second // the answer to a join comes when all have joined
-	c.ChannelBufferSize = 64                              // records of each partition that are read ahead
+	c.Consumer.Group.InstanceId = cfg.InstanceID
+	c.ChannelBufferSize = 64 // records of each partition that are read ahead
 	return c
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -42,22 +41,26 @@ type handler struct {
 	consumer *Consumer
 	ctx      context.Context // Run's: the session's is done before the last rows are written
 
-	// generation is the topic's when the session began, end ends the session.
+	// generation is the topic's when the session began. Commits carry it as their metadata, for whoever looks at
+	// them; what counts is the tables' progress in it.
 	generation string
-	end        context.CancelFunc
+
+	// end ends the session.
+	end context.CancelFunc
 }
 
 // Setup takes the claims back to where the tables are.
 func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
-	begins, err := h.begins(s.Context())
+	progress, err := h.progress(s.Context())
 	if err != nil {
 		return err
 	}
+	if progress == nil {
+		return nil
+	}
 	for _, p := range s.Claims()[h.consumer.cfg.Topic] {
 		// Without a committed offset, and with one that is not beyond, this does nothing.
-		if from := begins(p); from != anywhere {
-			s.ResetOffset(h.consumer.cfg.Topic, p, from, h.generation)
-		}
+		s.ResetOffset(h.consumer.cfg.Topic, p, progress[p], h.generation)
 	}
 	return nil
 }
@@ -65,35 +68,21 @@ func (h *handler) Setup(s sarama.ConsumerGroupSession) error {
 // Cleanup does nothing: each claim has drained when it returned.
 func (h *handler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
-// anywhere is beyond every offset.
-const anywhere = math.MaxInt64
-
-// begins returns the offset behind which a session must not begin, by partition: where the tables are, and the
-// beginning where the committed offset is of another generation.
-func (h *handler) begins(ctx context.Context) (func(partition int32) int64, error) {
+// progress returns where the tables are, nil where nobody is to be asked. What they have of another generation of the
+// topic does not count: its offsets are of other records.
+func (h *handler) progress(ctx context.Context) (map[int32]int64, error) {
 	c := h.consumer
-	var progress map[int32]int64
-	var committed map[int32]string
-	var err error
-	if c.opts.Progress != nil {
-		if progress, err = c.opts.Progress.Progress(ctx, c.cfg.Topic, h.generation); err != nil {
-			return nil, fmt.Errorf("cannot read how far topic %s was written: %w", c.cfg.Topic, err)
-		}
+	if c.opts.Progress == nil {
+		return nil, nil
 	}
-	if c.opts.Topic != nil {
-		if committed, err = c.opts.Topic.CommittedIn(ctx); err != nil {
-			return nil, err
-		}
+	progress, err := c.opts.Progress.Progress(ctx, c.cfg.Topic, h.generation)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read how far topic %s was written: %w", c.cfg.Topic, err)
 	}
-	return func(partition int32) int64 {
-		switch in := committed[partition]; {
-		case in != "" && in != h.generation:
-			return 0
-		case c.opts.Progress == nil:
-			return anywhere
-		}
-		return progress[partition]
-	}, nil
+	if progress == nil {
+		progress = map[int32]int64{}
+	}
+	return progress, nil
 }
 
 // ConsumeClaim collects a partition's records until it is revoked or the session ends, and returns when they
@@ -138,18 +127,14 @@ func (h *handler) rewind(s sarama.ConsumerGroupSession, of sarama.ConsumerGroupC
 	if begin <= 0 {
 		return false, nil // the oldest
 	}
-	begins, err := h.begins(s.Context())
-	if err != nil {
+	progress, err := h.progress(s.Context())
+	if err != nil || progress == nil || progress[of.Partition()] >= begin {
 		return false, err
 	}
-	from := begins(of.Partition())
-	if from >= begin {
-		return false, nil
-	}
-	s.ResetOffset(of.Topic(), of.Partition(), from, h.generation)
+	s.ResetOffset(of.Topic(), of.Partition(), progress[of.Partition()], h.generation)
 	s.Commit()
-	h.consumer.logger.Warn("the tables have less than was committed, or that was in another topic of this name; reading the log again",
-		"partition", of.Partition(), "committed_offset", begin, "from_offset", from)
+	h.consumer.logger.Warn("the tables have less than was committed, reading the log again", "partition", of.Partition(),
+		"committed_offset", begin, "from_offset", progress[of.Partition()])
 	return true, nil
 }
 

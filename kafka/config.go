@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"time"
 
 	"github.com/metricstream/metricstream/kafka/embedded"
@@ -24,6 +25,10 @@ type Config struct {
 
 	// Group is the consumer group. All consumers of one ClickHouse have the same.
 	Group string `yaml:"group"`
+
+	// InstanceID, where not empty, names this consumer in its group over restarts: it comes back to the same
+	// partitions at once. Each consumer needs another one. When it stays away its partitions wait for 30 s.
+	InstanceID string `yaml:"instance_id"`
 
 	// MaxRecordBytes is the size above which a record is split. Brokers accept 1 MB unless told otherwise.
 	MaxRecordBytes int `yaml:"max_record_bytes"`
@@ -64,6 +69,9 @@ func DefaultConfig() Config {
 	}
 }
 
+// instanceID is what Kafka accepts.
+var instanceID = regexp.MustCompile(`^[A-Za-z0-9._-]{0,249}$`)
+
 // Validate checks the configuration.
 func (c Config) Validate() error {
 	checks := []struct {
@@ -74,6 +82,7 @@ func (c Config) Validate() error {
 		{c.DeadLetterTopic == "" || c.DeadLetterTopic == c.Topic, "kafka.dead_letter_topic must name a topic other than kafka.topic"},
 		{c.Partitions < 1 || c.Partitions > 10_000, fmt.Sprintf("kafka.partitions: %d is not between 1 and 10000", c.Partitions)},
 		{c.Group == "", "kafka.group is empty; set it to the consumer group's name"},
+		{!instanceID.MatchString(c.InstanceID), fmt.Sprintf("kafka.instance_id: %.100q is not of at most 249 letters, digits, dots, underscores and hyphens", c.InstanceID)},
 		{c.MaxRecordBytes < 1_000 || c.MaxRecordBytes > 64<<20, fmt.Sprintf("kafka.max_record_bytes: %d is not between 1000 and 67108864", c.MaxRecordBytes)},
 		{c.AnnounceInterval < time.Minute, fmt.Sprintf("kafka.announce_interval: %v is less than 1m", c.AnnounceInterval)},
 		{c.MaxAnnouncedSeries < 1_000, fmt.Sprintf("kafka.max_announced_series: %d is less than 1000", c.MaxAnnouncedSeries)},

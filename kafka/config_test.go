@@ -19,6 +19,7 @@ func TestConfig(t *testing.T) {
 		"kafka.dead_letter_topic":      func(c *Config) { c.DeadLetterTopic = c.Topic },
 		"kafka.partitions":             func(c *Config) { c.Partitions = 0 },
 		"kafka.group":                  func(c *Config) { c.Group = "" },
+		"kafka.instance_id":            func(c *Config) { c.InstanceID = "a b" },
 		"kafka.max_record_bytes":       func(c *Config) { c.MaxRecordBytes = 10 },
 		"kafka.announce_interval":      func(c *Config) { c.AnnounceInterval = time.Second },
 		"kafka.max_announced_series":   func(c *Config) { c.MaxAnnouncedSeries = 1 },

@@ -136,8 +136,8 @@ func (c *Consumer) generation(ctx context.Context) (string, error) {
 }
 
 // watch ends a session when the topic is no longer the one that the session began with. Until then it may read and
-// commit in the next topic as if that were the former one, which harms nothing: the next session sees from what
-// generation the offsets are.
+// commit in the next topic as if that were the former one, which harms nothing: the tables have no progress of the next
+// one then, so that the next session begins at its beginning, whatever was committed.
 func (c *Consumer) watch(ctx context.Context, generation string, end func()) {
 	tick := time.NewTicker(generationAge)
 	defer tick.Stop()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -36,16 +37,24 @@ func (t brokerTopic) Ends(ctx context.Context) (Ends, error) {
 }
 
 func (t brokerTopic) ends() (Ends, error) {
-	ends, err := t.askEnds()
-	if err == nil {
-		return ends, nil
+	for attempt := 1; ; attempt++ {
+		ends, err := t.askEnds()
+		if err == nil || attempt == endsAttempts {
+			return ends, err
+		}
+		// The leaders may have changed since the client learned them, or a new topic has none yet.
+		if t.client.RefreshMetadata(t.cfg.Topic) != nil {
+			return Ends{}, err
+		}
+		time.Sleep(endsPause)
 	}
-	// The leaders may have changed since the client learned them.
-	if refreshed := t.client.RefreshMetadata(t.cfg.Topic); refreshed != nil {
-		return Ends{}, err
-	}
-	return t.askEnds()
 }
+
+// endsAttempts and endsPause are how often, and after what time, brokers that answer are asked again.
+const (
+	endsAttempts = 10
+	endsPause    = 100 * time.Millisecond
+)
 
 func (t brokerTopic) askEnds() (Ends, error) {
 	m, err := t.describe()
@@ -136,9 +145,6 @@ func (t *Tail) Close() error {
 type embeddedTopic struct{ log *embedded.Log }
 
 func (t embeddedTopic) Generation(context.Context) (string, error) { return t.log.Generation(), nil }
-
-// CommittedIn says nothing: committed offsets are in the log's folder, so that they are of its generation.
-func (t embeddedTopic) CommittedIn(context.Context) (map[int32]string, error) { return nil, nil }
 
 func (t embeddedTopic) Ends(context.Context) (Ends, error) {
 	ends := Ends{Generation: t.log.Generation(), Next: make(map[int32]int64, t.log.Partitions())}

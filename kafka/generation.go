@@ -17,23 +17,13 @@ import (
 // generationAge is how long a generation is believed without asking again.
 const generationAge = 5 * time.Second
 
-// TopicReader tells what a consumer has to know of the topic beside its records. A [Log] is one.
+// TopicReader tells which generation of the topic is there. A [Log] is one.
 type TopicReader interface {
-	// Generation returns the topic's generation.
 	Generation(ctx context.Context) (string, error)
-
-	// CommittedIn returns, for each partition that the group has committed an offset of, the generation that the
-	// offset is of; empty where whoever committed it did not say.
-	CommittedIn(ctx context.Context) (map[int32]string, error)
 }
 
 // Generation returns the topic's generation, asked anew.
 func (l *Log) Generation(ctx context.Context) (string, error) { return l.topic.Generation(ctx) }
-
-// CommittedIn implements [TopicReader] for the configured group.
-func (l *Log) CommittedIn(ctx context.Context) (map[int32]string, error) {
-	return l.topic.CommittedIn(ctx)
-}
 
 // await returns what f does, or ctx's error where that ends first: sarama knows no context, its own time limits end
 // what it does then.
@@ -97,36 +87,6 @@ func (t brokerTopic) Generation(ctx context.Context) (string, error) {
 			return "", err
 		}
 		return generationOf(m), nil
-	})
-}
-
-// CommittedIn reads the generation from the metadata of the commits, where the consumer puts it: Kafka forgets a
-// group's offsets with the topic, but a consumer that has not noticed yet commits into the next one.
-func (t brokerTopic) CommittedIn(ctx context.Context) (map[int32]string, error) {
-	what := "read the offsets of consumer group " + t.cfg.Group
-	return await(ctx, what, func() (map[int32]string, error) {
-		admin, err := sarama.NewClusterAdminFromClient(t.client)
-		if err != nil {
-			return nil, fmt.Errorf("cannot %s: %w", what, err)
-		}
-		partitions, err := t.client.Partitions(t.cfg.Topic)
-		if err != nil {
-			return nil, fmt.Errorf("cannot %s: %w", what, err)
-		}
-		response, err := admin.ListConsumerGroupOffsets(t.cfg.Group, map[string][]int32{t.cfg.Topic: partitions})
-		if err != nil {
-			return nil, fmt.Errorf("cannot %s: %w", what, err)
-		}
-		in := map[int32]string{}
-		for p, block := range response.Blocks[t.cfg.Topic] {
-			if !errors.Is(block.Err, sarama.ErrNoError) {
-				return nil, fmt.Errorf("cannot %s: partition %d: %w", what, p, block.Err)
-			}
-			if block.Offset >= 0 {
-				in[p] = block.Metadata
-			}
-		}
-		return in, nil
 	})
 }
 

@@ -16,6 +16,7 @@ type flags struct {
 	storagePath   string
 	kafkaBrokers  string
 	kafkaTopic    string
+	kafkaInstance string
 	clickhouseDSN string
 	logLevel      string
 	logFormat     string
@@ -29,6 +30,7 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	bindLogFlags(cmd, f)
 	cmd.Flag("config.check", "Check the file and the flags, and exit.").BoolVar(&f.configCheck)
 	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
+	cmd.Flag("kafka.instance-id", "Name of this consumer, another for each, with which it comes back to its partitions at once after a restart.").StringVar(&f.kafkaInstance)
 	bindClickHouse(cmd, f)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
@@ -62,6 +64,7 @@ func (f *flags) load() (config.Config, error) {
 		{f.listenAddress, &c.Web.ListenAddress},
 		{f.storagePath, &c.Storage.Path},
 		{f.kafkaTopic, &c.Kafka.Topic},
+		{f.kafkaInstance, &c.Kafka.InstanceID},
 		{f.clickhouseDSN, &c.ClickHouse.DSN},
 		{f.logLevel, &c.Log.Level},
 		{f.logFormat, &c.Log.Format},
@@ -85,6 +88,7 @@ func shown(f *flags, c config.Config) map[string]string {
 		"storage.path":       c.Storage.Path,
 		"kafka.brokers":      strings.Join(c.Kafka.Brokers, ","),
 		"kafka.topic":        c.Kafka.Topic,
+		"kafka.instance-id":  c.Kafka.InstanceID,
 		"clickhouse.dsn":     c.ClickHouse.DSN,
 		"log.level":          c.Log.Level,
 		"log.format":         c.Log.Format,

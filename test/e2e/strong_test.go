@@ -108,7 +108,8 @@ func refusesStrong(t *testing.T, querier, reason string) {
 
 func TestStrongReads(t *testing.T) {
 	t.Parallel()
-	n := start(t, "all", filepath.Join(t.TempDir(), "data"))
+	data := filepath.Join(t.TempDir(), "data")
+	n := start(t, "all", data)
 	if status, body := request(t, n.url+"/api/v1/query?query=up", "X-Read-Consistency", "strong"); status != http.StatusOK {
 		t.Errorf("with nothing written: %d %s", status, body)
 	}
@@ -116,6 +117,26 @@ func TestStrongReads(t *testing.T) {
 	if status, body := request(t, n.url+"/api/v1/query?query=up", "X-Read-Consistency", "stronger"); status != http.StatusBadRequest ||
 		!strings.Contains(body, "strong or eventual") {
 		t.Errorf("an unknown word: %d %s", status, body)
+	}
+
+	// The tables know more records of the log that was there before than the next one has.
+	before := produce(t, n.url, "before", 1, time.Now().UnixMilli())
+	if !n.Interrupt() {
+		t.Fatal("it does not end")
+	}
+	if err := os.RemoveAll(filepath.Join(data, "log")); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, "all", data)
+	ms := time.Now().UnixMilli()
+	after := produce(t, n.url, "after", 2, ms)
+	if strings.Split(before, ";")[1] == strings.Split(after, ";")[1] {
+		t.Errorf("the next log's receipt is %s, that of the one before %s", after, before)
+	}
+	for path, want := range readers("after", 2, ms) {
+		if status, body := request(t, n.url+path, "X-Read-Consistency", "strong"); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s of another log: %d %s, want %s", path, status, body, want)
+		}
 	}
 }
 

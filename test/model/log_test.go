@@ -168,19 +168,3 @@ func (t topicReader) Generation(context.Context) (string, error) {
 	t.learned(t.w.log.topics)
 	return t.w.log.generation(), nil
 }
-
-// CommittedIn returns the generation of each committed offset.
-func (t topicReader) CommittedIn(context.Context) (map[int32]string, error) {
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	if t.w.draw(0)%100 < t.w.faults.log/2 {
-		return nil, errNotAcked
-	}
-	in := map[int32]string{}
-	for p, c := range t.w.group.committed {
-		if c.offset >= 0 {
-			in[int32(p)] = c.metadata
-		}
-	}
-	return in, nil
-}

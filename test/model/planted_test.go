@@ -43,18 +43,14 @@ var planted = []struct {
 		{"producer.go", `return p.encode(s, partition, &second)`, `if BUG { return nil }; return p.encode(s, partition, &second)`},
 	}},
 	{"tables that went back do not take the log back", 500, []mutation{
-		{"claim.go", `if from := begins(p); from != anywhere {`, `if from := begins(p); from != anywhere && !BUG {`},
-		{"claim.go", `if from >= begin {`, `if from >= begin || BUG {`},
+		{"claim.go", `if progress == nil {
+		return nil`, `if progress == nil || BUG {
+		return nil`},
+		{"claim.go", `>= begin {`, `>= begin || BUG {`},
 	}},
 	{"only the claims that a session begins with go back with the tables", 5000, []mutation{
-		{"claim.go", `if err != nil {
-		return false, err
-	}
-	from :=`, `if BUG { return false, nil }
-	if err != nil {
-		return false, err
-	}
-	from :=`},
+		{"claim.go", `if err != nil || progress == nil ||`, `if BUG { return false, nil }
+	if err != nil || progress == nil ||`},
 	}},
 	{"a new topic has no label sets", 5000, []mutation{
 		{"producer.go", `if changed {`, `if changed && !BUG {`},
