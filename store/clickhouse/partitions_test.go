@@ -52,7 +52,7 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 	}
 	var states []rollup.HourState
 	for end := (first - 1) * dayMs; end <= (first+days)*dayMs; end += 3_600_000 {
-		states = append(states, rollup.HourState{EndMs: end, State: rollup.Closed, Version: 1})
+		states = append(states, rollup.HourState{EndMs: end, State: rollup.Closed, Version: 1, Tiers: rollup.Minute.Set() | rollup.Hour.Set()})
 	}
 	open := states[30] // of the first day's hours
 	open.State = rollup.Closing

@@ -31,7 +31,7 @@ type Store struct {
 
 	// Reads that wait for other reads of the same selection, and writes, must not wait for a connection that
 	// only they could set free; so each kind has its own.
-	writes, reads, besides *pool
+	writes, reads, besides, tiers *pool
 
 	sorters sorterPool
 	classOf func(tenant string) uint8
@@ -82,6 +82,7 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		writes:  newPool(chOptions(o), o.Addr, maxConnections),
 		reads:   newPool(chOptions(o), o.Addr, maxConnections),
 		besides: newPool(chOptions(o), o.Addr, maxConnections),
+		tiers:   newPool(chOptions(o), o.Addr, maxConnections),
 		metrics: newMetrics(opt.Registerer),
 		server:  server,
 		options: o, maxConnections: maxConnections,
@@ -140,6 +141,7 @@ func (s *Store) Close() error {
 	s.writes.close()
 	s.reads.close()
 	s.besides.close()
+	s.tiers.close()
 	return s.admin.Close()
 }
 

@@ -13,7 +13,7 @@ import (
 var _ rollup.Reader = (*Store)(nil)
 
 // Coverage returns what the tables have of each tier; see [rollup.Reader]. An hour counts when it is closed and has no
-// marks, as far back as the tables have partitions of the tenant's class.
+// marks, for the tiers that it was folded into, as far back as the tables have partitions of the tenant's class.
 func (s *Store) Coverage(ctx context.Context, tenant string) (rollup.Coverage, error) {
 	var c rollup.Coverage
 	from, err := s.oldest(ctx, s.classOf(tenant))
@@ -21,16 +21,17 @@ func (s *Store) Coverage(ctx context.Context, tenant string) (rollup.Coverage, e
 		return c, err
 	}
 	c[rollup.Raw] = []rollup.Span{{FromMs: from[rollup.Raw], ToMs: math.MaxInt64}}
-	const statement = `SELECT toInt64(hour) * 60000 AS ms FROM rollup_hours WHERE hour NOT IN (SELECT hour FROM rollup_marks FINAL WHERE cleared = 0)
+	const statement = `SELECT toInt64(hour) * 60000 AS ms, argMax(tiers, rank) FROM rollup_hours WHERE hour NOT IN (SELECT hour FROM rollup_marks FINAL WHERE cleared = 0)
 GROUP BY hour HAVING argMax(state, rank) = 2 ORDER BY hour`
 	err = s.scan(ctx, "which hours are downsampled", statement, nil, func(r driver.Rows) error {
 		var end int64
-		if err := r.Scan(&end); err != nil {
+		var tiers uint8
+		if err := r.Scan(&end, &tiers); err != nil {
 			return err
 		}
 		hour := rollup.Span{FromMs: end - rollup.Hour.StepMs(), ToMs: end}
 		for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {
-			if hour.FromMs >= from[tier] {
+			if hour.FromMs >= from[tier] && rollup.Tiers(tiers).Has(tier) {
 				c[tier] = extend(c[tier], hour)
 			}
 		}

@@ -130,6 +130,11 @@ func (s *Store) readTierHistograms(ctx context.Context, sel rollup.Selection, fo
 	if len(p.Keys) == 0 {
 		return nil, nil
 	}
+	return s.readHistogramRows(ctx, sel, p)
+}
+
+// readHistogramRows reads histogram rows into memory.
+func (s *Store) readHistogramRows(ctx context.Context, sel rollup.Selection, p sqlgen.Points) (map[store.Key][]rollup.HistogramRow, error) {
 	var c histogramColumns
 	columns := c.needs(sel.Columns)
 	q := withKeys(p)

@@ -81,14 +81,14 @@ WHERE active AND database = currentDatabase() AND table IN ('samples', 'histogra
 // Hours returns the states of hours; see [rollup.Ledger].
 func (s *Store) Hours(ctx context.Context, span rollup.Span) ([]rollup.HourState, error) {
 	var out []rollup.HourState
-	const statement = `SELECT toInt64(hour) * 60000, argMax(ver, rank), argMax(state, rank), argMax(min_samples, rank) FROM rollup_hours
+	const statement = `SELECT toInt64(hour) * 60000, argMax(ver, rank), argMax(state, rank), argMax(min_samples, rank), argMax(tiers, rank) FROM rollup_hours
 WHERE hour > {after:Int64} AND hour <= {last:Int64} GROUP BY hour ORDER BY hour`
 	params := clickhouse.Parameters{"after": fmt.Sprint(floorMinutes(span.FromMs)), "last": fmt.Sprint(floorMinutes(span.ToMs))}
 	err := s.scan(ctx, "the states of hours", statement, params, func(r driver.Rows) error {
 		var h rollup.HourState
-		var state uint8
-		err := r.Scan(&h.EndMs, &h.Version, &state, &h.MinSamples)
-		h.State = rollup.State(state)
+		var state, tiers uint8
+		err := r.Scan(&h.EndMs, &h.Version, &state, &h.MinSamples, &tiers)
+		h.State, h.Tiers = rollup.State(state), rollup.Tiers(tiers)
 		out = append(out, h)
 		return err
 	})
@@ -107,7 +107,7 @@ func floorMinutes(ms int64) int64 {
 func (s *Store) SetHours(ctx context.Context, states []rollup.HourState) error {
 	var hours proto.ColInt32
 	var ranks, vers proto.ColUInt64
-	var kinds proto.ColUInt8
+	var kinds, tiers proto.ColUInt8
 	var least proto.ColUInt32
 	for _, h := range states {
 		hours.Append(int32(h.EndMs / minuteMs))
@@ -115,10 +115,11 @@ func (s *Store) SetHours(ctx context.Context, states []rollup.HourState) error {
 		vers.Append(h.Version)
 		kinds.Append(uint8(h.State))
 		least.Append(h.MinSamples)
+		tiers.Append(uint8(h.Tiers))
 	}
 	return s.insert(ctx, "rollup_hours", proto.Input{
 		{Name: "hour", Data: &hours}, {Name: "rank", Data: &ranks}, {Name: "ver", Data: &vers}, {Name: "state", Data: &kinds},
-		{Name: "min_samples", Data: &least},
+		{Name: "min_samples", Data: &least}, {Name: "tiers", Data: &tiers},
 	})
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // SelectRollups reads the rows of a tier; see [rollup.Reader]. It looks at the tables alone: which of their rows are
-// complete is said by Coverage. The connection is held while yield runs, so yield should not read from the store itself.
+// complete is said by Coverage. The connection is held while yield runs; it is one of those that only such reads use, so yield
+// may read raw.
 func (s *Store) SelectRollups(ctx context.Context, sel rollup.Selection, yield func(*rollup.Series) error) error {
 	table, ok := tierTables[sel.Tier]
 	if !ok {
@@ -34,7 +35,7 @@ func (s *Store) SelectRollups(ctx context.Context, sel rollup.Selection, yield f
 		series: found, histograms: histograms, max: sel.MaxSamples, yield: yield, limits: s.metrics.limits,
 		rows: rowsReader{c: &c, want: sel.Columns, stepMs: sel.Tier.StepMs()},
 	}
-	if err := s.query(ctx, table, p.Tier(table, namesOf(columns)), q, m.add); err != nil {
+	if err := s.queryOn(ctx, s.tiers, table, p.Tier(table, namesOf(columns)), q, m.add); err != nil {
 		return err
 	}
 	return m.finish()

@@ -15,7 +15,8 @@ import (
 )
 
 // Write inserts a batch: first the series, so that no sample is ever visible without its labels, then
-// everything that belongs to them, then the progress that says that all of it is there. One insert is one table
+// everything that belongs to them, then marks for the hours that may have been folded without them, then the progress
+// that says that all of it is there. One insert is one table
 // and one day, so each is atomic; every one of them can be repeated.
 func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	if err := s.writeSeries(ctx, b); err != nil {
@@ -29,6 +30,10 @@ func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 		group.Go(func() error { return table(inner, b) })
 	}
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	failpoint.Hit("clickhouse/before-marks")
+	if err := s.writeLate(ctx, b); err != nil {
 		return err
 	}
 	failpoint.Hit("clickhouse/before-progress")

@@ -98,14 +98,16 @@ SETTINGS non_replicated_deduplication_window = 0,
 
 -- How far the hours are: hour is the end of the hour in minutes since 1970, state 1 is closing and 2 closed. Of the rows of
 -- one hour that with the greatest rank, which is ver and state in one number, holds. min_samples is from how many samples in
--- the hour on a series got rows of minutes.
+-- the hour on a series got rows of minutes. tiers says which rows the hour has, of all its series: 2 is those of minutes, 4
+-- those of hours.
 CREATE TABLE IF NOT EXISTS rollup_hours
 (
     hour        Int32,
     rank        UInt64,
     ver         UInt64,
     state       UInt8,
-    min_samples UInt32
+    min_samples UInt32,
+    tiers       UInt8
 )
 ENGINE = ReplacingMergeTree(rank)
 ORDER BY hour

@@ -6,10 +6,12 @@ import (
 )
 
 // Tier returns the columns of a tier's table in the order of keys and buckets, of the buckets whose ends lie in [MinMs,
-// MaxMs]. Rows of one series and bucket may be several.
+// MaxMs]. Rows of one series and bucket may be several. Without keys it returns those of all series.
 func (p Points) Tier(table string, columns []string) Statement {
 	var b builder
-	p.where(&b)
+	if p.Keys != nil {
+		p.where(&b)
+	}
 	const minuteMs = 60_000
 	b.where("bucket >= " + b.int64(ceilDiv(p.MinMs, minuteMs)))
 	b.where("bucket <= " + b.int64(-ceilDiv(-p.MaxMs, minuteMs)))
