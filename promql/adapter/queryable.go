@@ -32,8 +32,15 @@ type Queryable struct {
 	limits Limits
 
 	// tiers and engine are nil where there are no tiers.
-	tiers  rollup.Reader
+	tiers  TierReader
 	engine *promql.ExprEngine
+}
+
+// TierReader reads rows of which none is missing, such as a [rollup.Stitch].
+type TierReader interface {
+	// SelectSpan calls yield for each series that has samples in the span, with the rows of these samples. The series
+	// belongs to the reader again when yield returns.
+	SelectSpan(ctx context.Context, s rollup.Selection, span rollup.Span, yield func(*rollup.Series) error) error
 }
 
 // NewQueryable returns a Queryable. Its queriers may be used from several goroutines at once.
@@ -45,7 +52,7 @@ func NewQueryable(r store.Reader, l Limits) *Queryable { return &Queryable{reade
 
 // NewTieredQueryable returns a Queryable that reads the selectors of a plan from tiers, see package plan; the plan is
 // in the context of a read. What rows cannot tell is computed from raw samples.
-func NewTieredQueryable(r store.Reader, tiers rollup.Reader, l Limits) *Queryable {
+func NewTieredQueryable(r store.Reader, tiers TierReader, l Limits) *Queryable {
 	cfg := promql.DefaultConfig()
 	cfg.MaxSamples, cfg.MaxConcurrency = math.MaxInt, math.MaxInt32 // what is read is limited already
 	return &Queryable{reader: r, limits: l, tiers: tiers, engine: promql.NewExprEngine(cfg, nil, nil)}
@@ -62,7 +69,7 @@ func (q *Queryable) Querier(minMs, maxMs int64) (storage.Querier, error) {
 // at the same time; Close ends those that still run and waits for them.
 type querier struct {
 	reader       store.Reader
-	tiers        rollup.Reader
+	tiers        TierReader
 	engine       *promql.ExprEngine
 	budget       budget
 	minMs, maxMs int64

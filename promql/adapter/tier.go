@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/metricstream/metricstream/promql/kernel"
 	"github.com/metricstream/metricstream/promql/plan"
@@ -81,7 +82,6 @@ func (t *tierRead) newGrid(ls labels.Labels) *grid {
 func (t *tierRead) add(s *rollup.Series) error {
 	rows := len(s.Rows.EndsMs) + len(s.Histograms)
 	t.sel.Read.Series.Add(1)
-	t.sel.Read.Rows.Add(int64(rows))
 	if err := t.q.budget.take(rows); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (t *tierRead) add(s *rollup.Series) error {
 	case len(s.Histograms) > 0 && anySample(&s.Rows):
 		t.raw = append(t.raw, s.Labels) // what the functions make of both is left to the engine
 		return nil
-	case len(s.Histograms) > 0 && t.hinted():
+	case len(s.Histograms) > 0 && t.sel.BeginMs() >= t.sel.RawFromMs && t.hinted(s.Histograms):
 		t.raw = append(t.raw, s.Labels)
 		return nil
 	case len(s.Histograms) > 0:
@@ -116,10 +116,15 @@ func (t *tierRead) add(s *rollup.Series) error {
 	return nil
 }
 
-// hinted reports whether the function puts counter reset hints together, and warns of those that contradict each other.
-// Rows do not have the hints of all samples, so raw tells where it still can; the values are the same.
-func (t *tierRead) hinted() bool {
-	return (t.sel.Function == "sum_over_time" || t.sel.Function == "avg_over_time") && t.sel.BeginMs() >= t.sel.RawFromMs
+// hinted reports whether it matters what counter reset hints the engine sees: where sums warn of those that contradict
+// each other, and where it counts resets of gauges of which it reads nothing but counts. Rows do not have the hints of all
+// samples, so raw tells where it still can; the other values are the same.
+func (t *tierRead) hinted(rows []rollup.HistogramRow) bool {
+	switch t.sel.Function {
+	case "sum_over_time", "avg_over_time":
+		return true
+	}
+	return t.sel.CountsOnly() && slices.ContainsFunc(rows, func(r rollup.HistogramRow) bool { return r.Flags&rollup.HasGauge != 0 })
 }
 
 // anySample reports whether a row has samples, or may have: rows of nothing but stale markers say nothing.
@@ -204,14 +209,15 @@ func (q *querier) selectRows(ctx context.Context, sel *plan.Selector, s store.Se
 	if q.tiers == nil {
 		return errNoTiers
 	}
-	step := sel.Tier.StepMs()
-	if sel.Ragged {
-		return q.selectRagged(ctx, sel, s, c, yield)
-	}
-	begin := sel.BeginMs()
+	span := rollup.Span{FromMs: sel.BeginMs(), ToMs: sel.EndMs()}
 	if sel.Instant() {
-		begin -= previousWindowMs // for the counter reset hint of the first histogram
+		// The first bucket may begin before the lookback, and the first histogram is compared with the one before it.
+		step := sel.Tier.StepMs()
+		span.FromMs = (span.FromMs - previousWindowMs) / step * step
 	}
-	s.MinMs, s.MaxMs = begin/step*step+step, sel.EndMs()
-	return q.tiers.SelectRollups(ctx, rollup.Selection{Selection: s, Tier: sel.Tier, Columns: c}, yield)
+	read := rollup.Read{}
+	err := q.tiers.SelectSpan(ctx, rollup.Selection{Selection: s, Tier: sel.Tier, Columns: c, Read: &read}, span, yield)
+	sel.Read.Rows.Add(read.Rows)
+	sel.Read.RawSamples.Add(read.Samples)
+	return err
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/stats"
+
+	"github.com/metricstream/metricstream/promql/plan"
 )
 
 // maxSteps is what Prometheus allows of a range query: a minute's resolution for a week.
@@ -96,11 +98,18 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 	if err := a.checkQuery(r.FormValue("query")); err != nil {
 		return result{}, err
 	}
+	if ctx, err = withResolution(ctx, r); err != nil {
+		return result{}, err
+	}
 	a.metrics.inFlight.Inc()
 	defer a.metrics.inFlight.Dec()
 	qry, err := build(ctx, opts)
 	if err != nil {
 		return result{}, constructionError(err)
+	}
+	if err := checkResolution(ctx, qry); err != nil {
+		qry.Close()
+		return result{}, err
 	}
 
 	res := qry.Exec(withOrigin(ctx, r))
@@ -108,7 +117,11 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 		defer qry.Close()
 		return result{}, res.Err
 	}
-	return a.queryResult(r, qry, res, limit), nil
+	out := a.queryResult(r, qry, res, limit)
+	if r.FormValue("explain") == "1" {
+		out.explain = explain(qry)
+	}
+	return out, nil
 }
 
 func (a *API) queryResult(r *http.Request, qry promql.Query, res *promql.Result, limit int) result {
@@ -179,6 +192,12 @@ func constructionError(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[promql.ErrQueryCanceled](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[promql.ErrStorage](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*plan.RefusedError](err); ok {
 		return err
 	}
 	return invalidParam("query", err)

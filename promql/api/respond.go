@@ -27,6 +27,9 @@ type result struct {
 	data     payload
 	warnings annotations.Annotations
 
+	// explain, where not nil, stands beside the data.
+	explain payload
+
 	// release, where not nil, is called when data has been written.
 	release func()
 }
@@ -94,6 +97,10 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
 		_ = e.close()
 		a.respondError(w, r, &apiError{internal, fmt.Errorf("cannot encode the response: %w", err)})
 		return
+	}
+	if res.explain != nil {
+		e.raw(`,"explain":`)
+		_ = res.explain.encode(e) // strings and numbers only: cannot fail
 	}
 	if len(warnings) > 0 {
 		e.raw(`,"warnings":`)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/store/rollup"
+	"github.com/prometheus/common/model"
 )
 
 // rawPerMinute is the number of samples in a minute that costs are estimated with: a scrape every 15 seconds.
@@ -31,6 +32,11 @@ func (s *Selector) choose(force Resolution, covered rollup.Coverage) error {
 		return s.take(force.tier(), covered)
 	}
 	best := s.raw(covered)
+	if s.rawOnly != "" {
+		s.Why = s.rawOnly
+		s.follow(best)
+		return nil
+	}
 	for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {
 		r, why := s.route(tier, covered)
 		switch {
@@ -121,7 +127,7 @@ func (s *Selector) route(tier rollup.Tier, covered rollup.Coverage) (route, stri
 		inside.FromMs -= step // a bucket may begin before the lookback does; the engine looks at the times of samples
 		need.FromMs = min(need.FromMs, inside.FromMs)
 	case s.Instant():
-		return r, "an instant selector is evaluated at " + s.times(step)
+		return r, "it is evaluated at " + s.times(step)
 	case s.Times.multiplesOf(step) && s.RangeMs%step == 0:
 	case s.Times.Count > 1:
 		return r, s.unaligned(step)
@@ -153,17 +159,13 @@ func (s *Selector) unaligned(stepMs int64) string {
 
 // missingText says what of the answer a route cannot see.
 func (s *Selector) missingText(r route) string {
-	first := r.missing[0]
-	reason := "it can only be answered from raw samples"
-	switch {
-	case r.tier != rollup.Raw:
-		reason = "its windows need raw samples there beside tier " + r.tier.String()
-	case s.rawOnly != "":
-		reason = s.rawOnly
+	from, to := clock(r.missing[0].FromMs), clock(r.missing[len(r.missing)-1].ToMs)
+	if r.tier != rollup.Raw {
+		return fmt.Sprintf("raw samples from %s to %s have expired, which it needs beside tier %s", from, to, r.tier)
 	}
-	return fmt.Sprintf("raw samples from %s to %s have expired: %s (%s)", clock(first.FromMs), clock(r.missing[len(r.missing)-1].ToMs), reason, s.Why)
+	return fmt.Sprintf("raw samples from %s to %s have expired, and no tier can answer it exactly: %s", from, to, s.Why)
 }
 
 func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
 
-func text(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+func text(ms int64) string { return model.Duration(time.Duration(ms) * time.Millisecond).String() }

@@ -33,6 +33,14 @@ func ParseResolution(s string) (Resolution, error) {
 	return Auto, fmt.Errorf("%q is no resolution, write auto, raw, 1m or 1h", s)
 }
 
+// WithoutTiers returns the error of a query that asks for a tier where there is none.
+func (r Resolution) WithoutTiers() error {
+	if r == Auto || r == OnlyRaw {
+		return nil
+	}
+	return &RefusedError{Selector: "the query", Tier: r.tier(), Why: "there are no tiers here"}
+}
+
 // tier is the tier that a resolution other than Auto names.
 func (r Resolution) tier() rollup.Tier {
 	return [...]rollup.Tier{rollup.Raw, rollup.Raw, rollup.Minute, rollup.Hour}[r]

@@ -73,6 +73,9 @@ type Group struct {
 // Instant reports whether it is an instant selector, not a call on ranges.
 func (s *Selector) Instant() bool { return s.Function == "" }
 
+// CountsOnly reports whether the engine reads nothing but counts and sums of histograms for it.
+func (s *Selector) CountsOnly() bool { return s.skipBuckets }
+
 // BeginMs returns the end of time that no window reaches into: all windows lie in (BeginMs, EndMs].
 func (s *Selector) BeginMs() int64 { return s.Times.FirstMs - s.RangeMs }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/metricstream/metricstream/promql/tiered"
 	"github.com/metricstream/metricstream/promql/tiertest"
 	"github.com/metricstream/metricstream/store/memory"
+	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/prometheus/prometheus/storage"
 )
 
@@ -36,7 +37,7 @@ func (p pipeline) Visible(_ context.Context, tenant string) error {
 }
 
 func (p pipeline) Queryable() storage.Queryable {
-	return adapter.NewTieredQueryable(p.reader, p.tiers, adapter.Limits{})
+	return adapter.NewTieredQueryable(p.reader, rollup.NewStitch(p.tiers, p.reader), adapter.Limits{})
 }
 
 // TestCorpus runs Prometheus' own tests with every selector on a tier that can be.

@@ -50,7 +50,7 @@ func New(o Options) *Engine {
 // Close ends the engine.
 func (e *Engine) Close() error { return e.engine.Close() }
 
-// NewInstantQuery implements promql.QueryEngine. The tenant and the resolution, see [WithResolution], are those of the
+// NewInstantQuery implements promql.QueryEngine. The tenant and the resolution, see [plan.WithResolution], are those of the
 // context.
 func (e *Engine) NewInstantQuery(ctx context.Context, q storage.Queryable, opts prom.QueryOpts, text string, at time.Time) (prom.Query, error) {
 	p, err := e.plan(ctx, opts, text, plan.Query{Start: at, End: at})
@@ -79,7 +79,7 @@ func (e *Engine) plan(ctx context.Context, opts prom.QueryOpts, text string, q p
 	if expr, err = plan.Preprocess(expr, q); err != nil {
 		return nil, err
 	}
-	q.Lookback, q.SubqueryStep, q.Force = e.config.LookbackDelta, promql.SubqueryStep, resolution(ctx)
+	q.Lookback, q.SubqueryStep, q.Force = e.config.LookbackDelta, promql.SubqueryStep, plan.ResolutionOf(ctx)
 	if opts != nil {
 		if d := opts.LookbackDelta(); d > 0 {
 			q.Lookback = d
@@ -122,16 +122,4 @@ func (q *Query) Exec(ctx context.Context) *prom.Result {
 		}
 	}
 	return res
-}
-
-type contextKey struct{}
-
-// WithResolution returns a context whose queries are answered from one resolution.
-func WithResolution(ctx context.Context, r plan.Resolution) context.Context {
-	return context.WithValue(ctx, contextKey{}, r)
-}
-
-func resolution(ctx context.Context) plan.Resolution {
-	r, _ := ctx.Value(contextKey{}).(plan.Resolution)
-	return r
 }

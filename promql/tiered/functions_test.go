@@ -14,6 +14,7 @@ import (
 	"github.com/metricstream/metricstream/promql/tiered"
 	"github.com/metricstream/metricstream/promql/tiertest"
 	"github.com/metricstream/metricstream/store/memory"
+	"github.com/metricstream/metricstream/store/rollup"
 	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 )
@@ -38,13 +39,14 @@ type engines struct {
 	tiers            [3]int
 }
 
-func newEngines(t testing.TB, s *memory.Store) *engines {
-	tiers := &tiertest.Reader{Store: s}
+// covered says what the tiers have; nothing is everything.
+func newEngines(s *memory.Store, covered rollup.Coverage) *engines {
+	tiers := &tiertest.Reader{Store: s, Covered: covered}
 	stock := promql.NewEngine(promql.DefaultConfig(), nil, nil)
 	e := tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: tiers})
 	return &engines{
 		stock: stock, tiered: e, raw: adapter.NewQueryable(s, adapter.Limits{}),
-		withTiers: adapter.NewTieredQueryable(s, tiers, adapter.Limits{}),
+		withTiers: adapter.NewTieredQueryable(s, rollup.NewStitch(tiers, s), adapter.Limits{}),
 	}
 }
 
@@ -70,7 +72,7 @@ func (e *engines) check(t testing.TB, q query, tolerance float64) {
 func TestFunctions(t *testing.T) {
 	for seed := range uint64(2) {
 		rng := rand.New(rand.NewPCG(seed, 5))
-		e := newEngines(t, randomStore(t, rng))
+		e := newEngines(randomStore(t, rng), rollup.Coverage{})
 		for _, name := range slices.Sorted(maps.Keys(functions)) {
 			for _, metric := range metrics {
 				for _, times := range []struct{ stepMs, rangeMs int64 }{

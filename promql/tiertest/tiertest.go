@@ -3,7 +3,6 @@
 package tiertest
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -23,7 +22,8 @@ type Reader struct {
 // SelectRollups implements [rollup.Reader].
 func (r *Reader) SelectRollups(ctx context.Context, s rollup.Selection, yield func(*rollup.Series) error) error {
 	raw := s.Selection
-	raw.MinMs = s.MinMs - s.Tier.StepMs() + 1
+	step := s.Tier.StepMs()
+	raw.MinMs, raw.MaxMs = rollup.EndMs(s.MinMs, step)-step+1, s.MaxMs/step*step
 	raw.MaxSamples = 0
 	var list []*rollup.Series
 	var folder rollup.Folder
@@ -38,7 +38,6 @@ func (r *Reader) SelectRollups(ctx context.Context, s rollup.Selection, yield fu
 	}
 	slices.SortFunc(list, func(a, b *rollup.Series) int { return a.Key.Compare(b.Key) })
 	for _, one := range list {
-		one.Histograms = slices.DeleteFunc(one.Histograms, func(h rollup.HistogramRow) bool { return h.EndMs > s.MaxMs })
 		if err := yield(one); err != nil {
 			return err
 		}
@@ -48,7 +47,7 @@ func (r *Reader) SelectRollups(ctx context.Context, s rollup.Selection, yield fu
 
 // Coverage implements [rollup.Reader].
 func (r *Reader) Coverage(context.Context, string) (rollup.Coverage, error) {
-	if cmp.Or(len(r.Covered[0]), len(r.Covered[1]), len(r.Covered[2])) > 0 {
+	if len(r.Covered[rollup.Raw]) > 0 {
 		return r.Covered, nil
 	}
 	all := []rollup.Span{{FromMs: 0, ToMs: math.MaxInt64 / 2}}
