@@ -33,7 +33,8 @@ func (c *cluster) killBrokers(t *testing.T, kafka *testenv.KafkaCluster, round i
 	t.Helper()
 	const one, two = "the leader of a partition", "two of three brokers"
 	l := startLoad(t, c.receiver.address, label(one, round))
-	for p := range int32(2) {
+	for range 1 + min(round, 2) {
+		p := int32(round % partitions)
 		c.receiver.awaitLoad(t, l)
 		leader := kafka.Leader(topic, p)
 		if leader == nil {

@@ -33,7 +33,7 @@ func TestPrometheusSender(t *testing.T) {
 	c.kafka = kafka
 	p := startPrometheus(t, c.receiver.url())
 	phases := []phase{
-		{"broker, anywhere", 2, func() { c.killBroker(2) }},
+		{"broker, anywhere", 1, func() { c.killBroker(1) }},
 		{"consumer, anywhere", 2, func() { c.killConsumers(t) }},
 		{"a consumer joins and leaves", 0, func() { c.joinAndLeave(t) }},
 		{fmt.Sprintf("Kafka away for %v", *outage), 1, func() { c.takeKafkaAway(t, *outage) }},
