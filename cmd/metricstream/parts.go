@@ -14,11 +14,13 @@ import (
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/adapter"
 	"github.com/metricstream/metricstream/promql/api"
+	"github.com/metricstream/metricstream/promql/tiered"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/clickhouse/engine"
 	"github.com/metricstream/metricstream/store/retention"
+	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/prometheus/common/version"
 )
 
@@ -143,11 +145,13 @@ func (n *node) addQuerier(context.Context) error {
 		return nil
 	}
 	q := n.config.Query
-	evaluator := promql.NewEngine(q, n.logger, n.registry)
+	tiers := tiered.Remember(n.parts.store)
+	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Logger: n.logger, Registerer: n.registry})
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
+	limits := adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}
 	a, err := api.New(api.Options{
 		Config: q, Engine: evaluator, Parser: promql.NewParser(),
-		Queryable: adapter.NewQueryable(n.parts.store, adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}),
+		Queryable: adapter.NewTieredQueryable(n.parts.store, rollup.NewStitch(tiers, n.parts.store), limits),
 		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store, Stats: n.parts.store,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),
 		Logger: n.logger, Registerer: n.registry,
