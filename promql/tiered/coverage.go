@@ -5,9 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/rollup"
-	prom "github.com/prometheus/prometheus/promql"
 )
 
 const (
@@ -18,12 +16,13 @@ const (
 	maxTenants = 10_000
 )
 
-// coverages remembers what is covered of tenants, so that a query needs no statement of its own for it.
+// Remembered is a [rollup.Reader] that remembers for some seconds what is covered, so that queries need no statements of
+// their own for it.
 //
-// An hour that was closed may get late samples, and is then answered from raw. A query that asked shortly before still
-// takes the rows: it sees the late samples as late as coverageAge.
-type coverages struct {
-	reader rollup.Reader
+// An hour that was closed may get late samples, and is then answered from raw until it is folded again. A query may still
+// take its rows for as long as that is remembered: it sees the late samples some seconds later.
+type Remembered struct {
+	rollup.Reader
 
 	mu    sync.Mutex
 	known map[string]coverage
@@ -34,40 +33,29 @@ type coverage struct {
 	until time.Time
 }
 
-func newCoverages(r rollup.Reader) *coverages {
-	return &coverages{reader: r, known: map[string]coverage{}}
+// Remember returns a reader that remembers.
+func Remember(r rollup.Reader) *Remembered {
+	return &Remembered{Reader: r, known: map[string]coverage{}}
 }
 
-// of returns what is covered of a tenant; errors are of the types that the engine returns.
-func (c *coverages) of(ctx context.Context, tenant string) (rollup.Coverage, error) {
+// Coverage implements [rollup.Reader]. Nobody may change what it returns.
+func (r *Remembered) Coverage(ctx context.Context, tenant string) (rollup.Coverage, error) {
 	now := time.Now()
-	c.mu.Lock()
-	known, ok := c.known[tenant]
-	c.mu.Unlock()
+	r.mu.Lock()
+	known, ok := r.known[tenant]
+	r.mu.Unlock()
 	if ok && now.Before(known.until) {
 		return known.spans, nil
 	}
-	spans, err := c.reader.Coverage(ctx, tenant)
+	spans, err := r.Reader.Coverage(ctx, tenant)
 	if err != nil {
-		return rollup.Coverage{}, coverageError(ctx, err)
+		return rollup.Coverage{}, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= maxTenants {
-		clear(c.known)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) >= maxTenants {
+		clear(r.known)
 	}
-	c.known[tenant] = coverage{spans, now.Add(coverageAge)}
+	r.known[tenant] = coverage{spans, now.Add(coverageAge)}
 	return spans, nil
-}
-
-func coverageError(ctx context.Context, err error) error {
-	switch ended := ctx.Err(); {
-	case ended == context.DeadlineExceeded:
-		return prom.ErrQueryTimeout("reading what the tiers cover")
-	case ended != nil:
-		return prom.ErrQueryCanceled("reading what the tiers cover")
-	case store.KindOf(err) == store.KindUnavailable:
-		return prom.ErrStorage{Err: err}
-	}
-	return err
 }

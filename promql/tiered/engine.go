@@ -20,8 +20,8 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Options are what an [Engine] works with. Tiers is needed; the queryables that queries are given have to be of
-// adapter.NewTieredQueryable over the same.
+// Options are what an [Engine] works with. Tiers is needed; each query asks it what is covered, see [Remember]. The
+// queryables that queries are given have to be of adapter.NewTieredQueryable over the same.
 type Options struct {
 	Config     promql.Config
 	Tiers      rollup.Reader
@@ -34,7 +34,7 @@ type Engine struct {
 	config promql.Config
 	parser parser.Parser
 	engine *promql.ExprEngine
-	covers *coverages
+	tiers  rollup.Reader
 }
 
 // New returns an engine for a configuration that is valid. Close it when no query runs any more.
@@ -43,7 +43,7 @@ func New(o Options) *Engine {
 		config: o.Config,
 		parser: promql.NewParser(),
 		engine: promql.NewExprEngine(o.Config, o.Logger, o.Registerer),
-		covers: newCoverages(o.Tiers),
+		tiers:  o.Tiers,
 	}
 }
 
@@ -86,9 +86,9 @@ func (e *Engine) plan(ctx context.Context, opts prom.QueryOpts, text string, q p
 		}
 		q.NoStarts = opts.UseStartTimestamps() != nil && !*opts.UseStartTimestamps()
 	}
-	covered, err := e.covers.of(ctx, tenant.FromContext(ctx))
+	covered, err := e.tiers.Coverage(ctx, tenant.FromContext(ctx))
 	if err != nil {
-		return nil, err
+		return nil, coverageError(ctx, err)
 	}
 	return plan.New(expr, q, covered)
 }

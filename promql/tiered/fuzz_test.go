@@ -114,7 +114,7 @@ func (g *grammar) vector(depth int) string {
 	case 3:
 		return fmt.Sprintf("(%s) %s (%s)", g.vector(depth-1), g.pick("+", "-", "/", "or", "and", "unless", "> bool"), g.vector(depth-1))
 	case 4:
-		return fmt.Sprintf("(%s) %s %s", g.vector(depth-1), g.pick("*", "+", ">", "== bool"), g.pick("2", "0.5", "time()", "-1"))
+		return fmt.Sprintf("(%s) %s %s", g.vector(depth-1), g.pick("*", "+", ">", "== bool"), g.pick("2", "0.5", "7", "-1"))
 	case 5:
 		return fmt.Sprintf("%s((%s)[%s:%s]%s)", g.pick("max_over_time", "sum_over_time", "rate", "count_over_time", "last_over_time", "changes"),
 			g.vector(depth-1), g.pick("1h", "2h", "7m"), g.pick("", "1m", "5m", "30s", "1h"), g.modifiers())
