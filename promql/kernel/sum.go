@@ -39,8 +39,14 @@ func totals(dst []float64, r *rollup.Rows, w *Windows, of func(total) (float64, 
 	return slide(dst, r, w, addTotals, func(i int) total { return total{sum: r.Sum[i], n: uint64(r.N[i])} }, of)
 }
 
+// fewWindows is in how many windows a row may be so that aggregating each window anew is the quickest.
+const fewWindows = 3
+
 // slide aggregates the rows with samples of each window.
 func slide[T any](dst []float64, r *rollup.Rows, w *Windows, merge func(a, b T) T, row func(int) T, of func(T) (float64, bool)) (Warnings, bool) {
+	if w.RangeMs <= fewWindows*w.StepMs || w.Count <= fewWindows {
+		return anew(dst, r, w, merge, row, of)
+	}
 	c, s := cursor{rows: r, w: w}, sliding[T]{merge: merge}
 	lo, hi := 0, 0
 	for i := range dst {
@@ -63,6 +69,30 @@ func slide[T any](dst []float64, r *rollup.Rows, w *Windows, merge func(a, b T) 
 			}
 			dst[i] = v
 		}
+	}
+	return 0, true
+}
+
+// anew is slide, window by window.
+func anew[T any](dst []float64, r *rollup.Rows, w *Windows, merge func(a, b T) T, row func(int) T, of func(T) (float64, bool)) (Warnings, bool) {
+	c := cursor{rows: r, w: w}
+	for i := range dst {
+		c.move(i)
+		if c.first < 0 {
+			dst[i] = Absent()
+			continue
+		}
+		all := row(c.first)
+		for j := c.first + 1; j <= c.last; j++ {
+			if r.N[j] > 0 {
+				all = merge(all, row(j))
+			}
+		}
+		v, ok := of(all)
+		if !ok {
+			return 0, false
+		}
+		dst[i] = v
 	}
 	return 0, true
 }
