@@ -42,6 +42,11 @@ func commands(app *kingpin.Application, runs map[string]func(context.Context) er
 	again := app.Command("replay", replayHelp)
 	span.bind(again)
 	bindClickHouse(again, add(again, span.run))
+
+	var hours rollupSpan
+	fold := app.Command("rollup", "Fold hours of samples into the tiers again, or compare the tiers with the samples.")
+	hours.bind(fold)
+	bindClickHouse(fold, add(fold, hours.run))
 	bindShadow(app, add)
 }
 

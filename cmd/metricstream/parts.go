@@ -112,6 +112,7 @@ func (n *node) addConsumer(context.Context) error {
 		Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the consumer", consumer.Run)
+	n.addDownsampler(consumer)
 	janitor := retention.NewJanitor(n.parts.policies, n.parts.store, retention.Options{Logger: n.logger, Registerer: n.registry})
 	n.stack.Go("the janitor", janitor.Run)
 	return nil

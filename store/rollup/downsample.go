@@ -22,6 +22,10 @@ type Options struct {
 	// Tiers are those that are written; 0 is both.
 	Tiers Tiers
 
+	// KeptFromMs returns from when on all samples of a retention class are kept. The rows of what is older stay as they are
+	// once they are written: raw may not have all that they were made of. nil is that raw is kept for ever.
+	KeptFromMs func(class uint8) int64
+
 	// Interval is how often the downsampler looks for hours to fold; 0 is 15 s.
 	Interval time.Duration
 

@@ -20,9 +20,19 @@ import (
 type world struct {
 	*testing.T
 	nowMs  int64
-	tables *memory.Tiers
+	tables tables
 	parts  []rollup.Partition
 	kinds  []string // to write; none is all
+}
+
+// tables is a store with tiers.
+type tables interface {
+	rollup.Tables
+	rollup.Auditor
+	store.Writer
+	SelectRollups(ctx context.Context, s rollup.Selection, yield func(*rollup.Series) error) error
+	Coverage(ctx context.Context, tenant string) (rollup.Coverage, error)
+	store.Reader
 }
 
 func newWorld(t *testing.T) *world {
@@ -304,7 +314,7 @@ func TestTiersThatAreSwitchedOn(t *testing.T) {
 
 // failing fails at one of the calls, before or after it was done.
 type failing struct {
-	*memory.Tiers
+	tables
 	at    int
 	after bool
 	calls int
@@ -325,15 +335,15 @@ func (f *failing) step(do func() error) error {
 }
 
 func (f *failing) SetHours(ctx context.Context, s []rollup.HourState) error {
-	return f.step(func() error { return f.Tiers.SetHours(ctx, s) })
+	return f.step(func() error { return f.tables.SetHours(ctx, s) })
 }
 
 func (f *failing) ClearMarks(ctx context.Context, m []rollup.Mark) error {
-	return f.step(func() error { return f.Tiers.ClearMarks(ctx, m) })
+	return f.step(func() error { return f.tables.ClearMarks(ctx, m) })
 }
 
 func (f *failing) WriteRollups(ctx context.Context, b *rollup.Batch) error {
-	return f.step(func() error { return f.Tiers.WriteRollups(ctx, b) })
+	return f.step(func() error { return f.tables.WriteRollups(ctx, b) })
 }
 
 // TestKilledAnywhere: whatever step was the last one, nothing wrong is covered then, and the next fold makes it good.
@@ -348,7 +358,7 @@ func TestKilledAnywhere(t *testing.T) {
 			w.cycle()
 			w.write(2, 1)
 			w.nowMs += 60_000
-			f := &failing{Tiers: w.tables, at: at, after: after}
+			f := &failing{tables: w.tables, at: at, after: after}
 			if err := w.downsampler(f).Cycle(context.Background()); err != nil {
 				reached = true
 			}
@@ -371,7 +381,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 // slow stops before its first write of rows, and lets others go first.
 type slow struct {
-	*memory.Tiers
+	tables
 	meanwhile func()
 }
 
@@ -381,7 +391,7 @@ func (s *slow) WriteRollups(ctx context.Context, b *rollup.Batch) error {
 		s.meanwhile = nil
 		f()
 	}
-	return s.Tiers.WriteRollups(ctx, b)
+	return s.tables.WriteRollups(ctx, b)
 }
 
 // TestZombie: a fold that writes long after another one has seen more changes nothing, and cannot hide that samples came
@@ -409,7 +419,7 @@ func TestZombie(t *testing.T) {
 			w := newWorld(t)
 			w.kinds = []string{"counter starts", "histogram", "mixed"}
 			w.writeInTime(1, 1)
-			zombie := &slow{Tiers: w.tables, meanwhile: func() { meanwhile(w) }}
+			zombie := &slow{tables: w.tables, meanwhile: func() { meanwhile(w) }}
 			if err := w.downsampler(zombie).Cycle(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -454,5 +464,46 @@ func TestVerifyFindsDifferences(t *testing.T) {
 	}
 	if len(found) != 3 {
 		t.Errorf("differences are %q, want n, resets and a row too many", found)
+	}
+}
+
+// TestRowsOutliveRaw: samples that come back of a time whose raw is gone do not replace the rows that knew all of it.
+func TestRowsOutliveRaw(t *testing.T) {
+	w := newWorld(t)
+	w.kinds = []string{"counter"}
+	w.writeInTime(1, 2)
+	w.cycle()
+	key := store.KeyOf(store.DefaultTenant, labels.FromStrings("__name__", "m", "kind", "counter", "seed", "1"))
+	rows := func() map[int64]uint32 {
+		n := map[int64]uint32{}
+		if err := w.tables.ReadRollups(context.Background(), rollup.Hour, rollup.Span{FromMs: beginMs, ToMs: beginMs + 2*hour}, func(s *rollup.Series) error {
+			if s.Key == key {
+				for i, end := range s.Rows.EndsMs {
+					n[end] = s.Rows.N[i]
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := rows()
+	var b store.Batch
+	b.Samples.Append(key, beginMs+1, store.Decimal{})
+	b.Samples.Append(key, beginMs+hour+1, store.Decimal{})
+	if err := w.tables.Write(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	w.nowMs += 60_000
+	d := rollup.NewDownsampler(rollup.DefaultConfig(), rollup.Options{
+		Tables: w.tables, Now: func() int64 { return w.nowMs }, KeptFromMs: func(uint8) int64 { return beginMs + hour },
+	})
+	if err := d.Cycle(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	after := rows()
+	if after[beginMs+hour] != before[beginMs+hour] || after[beginMs+2*hour] == before[beginMs+2*hour] {
+		t.Errorf("samples by hour were %v, and are %v after the first hour's raw went", before, after)
 	}
 }

@@ -24,12 +24,8 @@ func (d *Downsampler) fold(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	dropped, err := d.dropped(ctx)
-	if err != nil {
-		return err
-	}
 	p := plan(before, j, d.Tiers, d.minSamples)
-	p.dropped = dropped
+	p.keptFromMs = d.KeptFromMs
 	if p.state.Version, err = version(before, parts); err != nil {
 		return err
 	}
@@ -74,20 +70,13 @@ func (d *Downsampler) stateOf(ctx context.Context, endMs int64) (HourState, erro
 	return states[0], nil
 }
 
-// dropped returns what was dropped of raw, where the tables know.
-func (d *Downsampler) dropped(ctx context.Context) (map[uint8]int64, error) {
-	if t, ok := d.Tables.(Droppings); ok {
-		return t.Dropped(ctx)
-	}
-	return nil, nil
-}
-
 // hourPlan is how an hour is folded.
 type hourPlan struct {
-	state   HourState
-	keys    []store.Key // nil is all
-	again   bool        // the hour has rows
-	dropped map[uint8]int64
+	state HourState
+	keys  []store.Key // nil is all
+	again bool        // the hour has rows
+
+	keptFromMs func(class uint8) int64 // nil is that raw is kept for ever
 }
 
 // maxKeys is how many series are read one by one; with more it is the whole hour.
@@ -134,8 +123,8 @@ func (f *hourFolder) run(ctx context.Context, t Tables, p hourPlan) (foldStats, 
 	began := time.Now()
 	span := Span{FromMs: p.state.EndMs - hourMs, ToMs: p.state.EndMs}
 	err := t.ReadRaw(ctx, span, p.keys, func(r *RawSeries) error {
-		if until, some := p.dropped[r.Class]; some && p.again && span.FromMs < until {
-			return nil // the rows know of samples that are gone
+		if p.again && p.keptFromMs != nil && span.FromMs < p.keptFromMs(r.Class) {
+			return nil // the rows may know of samples that are gone
 		}
 		stats.samples += int64(len(r.TimesMs) + len(r.Histograms))
 		f.add(r, p)

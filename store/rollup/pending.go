@@ -109,8 +109,6 @@ func hoursOf(days []int64, marked map[int64][]Mark, until int64) []int64 {
 		last := day + dayMs
 		if i+1 < len(days) && days[i+1]-last <= maxGapMs {
 			last = days[i+1] - hourMs
-		} else if i+1 == len(days) {
-			last = max(last, min(until, last+maxGapMs))
 		}
 		for end := day; end <= min(last, until); end += hourMs {
 			out = append(out, end)

@@ -108,13 +108,6 @@ type Ledger interface {
 	ClearMarks(ctx context.Context, marks []Mark) error
 }
 
-// Droppings tells what was dropped of raw. It is durable before samples go: of an hour whose samples are not all there any
-// more the rows must stay as they are.
-type Droppings interface {
-	// Dropped returns, by retention class, the time until which samples were dropped.
-	Dropped(ctx context.Context) (map[uint8]int64, error)
-}
-
 // Auditor reads rows to compare them with raw.
 type Auditor interface {
 	// ReadRollups calls yield for each series, of all tenants, that has a row whose bucket ends in the span, in ascending

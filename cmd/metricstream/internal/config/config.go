@@ -18,6 +18,7 @@ import (
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/retention"
+	"github.com/metricstream/metricstream/store/rollup"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Kafka       kafka.Config       `yaml:"kafka"`
 	ClickHouse  clickhouse.Config  `yaml:"clickhouse"`
 	Retention   retention.Config   `yaml:"retention"`
+	Rollup      rollup.Config      `yaml:"rollup"`
 	Query       promql.Config      `yaml:"query"`
 	StrongReads strongread.Config  `yaml:"strong_reads"`
 }
@@ -60,6 +62,7 @@ func Default() Config {
 		Kafka:       kafka.DefaultConfig(),
 		ClickHouse:  clickhouse.DefaultConfig(),
 		Retention:   retention.DefaultConfig(),
+		Rollup:      rollup.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
 		StrongReads: strongread.DefaultConfig(),
 	}
@@ -94,6 +97,7 @@ func (c Config) Validate() error {
 		c.Kafka.Validate(),
 		c.ClickHouse.Validate(),
 		c.Retention.Validate(),
+		c.Rollup.Validate(),
 		c.checkAge(),
 		c.Query.Validate(),
 		c.StrongReads.Validate(),
