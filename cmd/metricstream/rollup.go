@@ -81,7 +81,7 @@ func (n *node) verifyRollups(ctx context.Context, span rollup.Span, hours *hourC
 		}
 		hours.done(end)
 	}
-	fmt.Printf("%d hours compared, %d are not closed; %d differences\n", compared, hours.all-compared, different)
+	fmt.Printf("%d hours compared, %d are not closed or wait to be folded again; %d differences\n", compared, hours.all-compared, different)
 	if different > 0 {
 		return errDifferent
 	}

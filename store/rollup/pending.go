@@ -15,7 +15,7 @@ const (
 
 	// quietMs is how long an hour has to be left alone before it is folded again, and impatientMs after which time it
 	// is folded although it is not: who writes months series by series comes back to every hour.
-	quietMs     = 30_000
+	quietMs     = 10_000
 	impatientMs = 10 * minuteMs
 
 	// maxGapMs is the longest stretch of days without samples whose hours are closed like others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
 
@@ -31,10 +32,14 @@ type VerifyTables interface {
 }
 
 // Verify folds an hour from raw and compares every field of every row with the tables. It reports the differences, and
-// returns false where there is nothing to compare because the hour is not closed.
+// returns false where there is nothing to compare because the hour is not closed or waits to be folded again.
 func Verify(ctx context.Context, t VerifyTables, endMs int64, report func(Difference)) (bool, error) {
 	states, err := t.Hours(ctx, Span{FromMs: endMs - 1, ToMs: endMs})
 	if err != nil || len(states) == 0 || states[0].State != Closed {
+		return false, err
+	}
+	marks, err := t.Marks(ctx, maxMarks)
+	if err != nil || slices.ContainsFunc(marks, func(m Mark) bool { return m.EndMs == endMs }) {
 		return false, err
 	}
 	for _, tier := range []Tier{Minute, Hour} {
