@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -147,7 +149,7 @@ func (w *walker) aggregation(n *parser.AggregateExpr, p place) {
 	}
 	switch n.Op {
 	case parser.SUM, parser.COUNT, parser.MIN, parser.MAX, parser.AVG, parser.GROUP:
-		w.found[from].Group = &Group{Op: n.Op, Without: n.Without, Labels: n.Grouping}
+		w.found[from].Group = &Group{Op: n.Op, Without: n.Without, Labels: slices.Clone(n.Grouping)} // the engine sorts its own
 	}
 }
 
