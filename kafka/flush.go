@@ -44,11 +44,12 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	begin := time.Now()
 	p.progress = c.progressOf(p)
 	failpoint.Hit("consumer/before-insert")
-	err := p.rows.write(ctx, p.progress, c.write)
+	err := c.write(ctx, &p.rows, p.progress)
 	if store.KindOf(err) == store.KindInvalid {
 		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
-		if err = c.isolate(ctx, p.records); err == nil {
-			err = c.write(ctx, &store.Batch{Progress: p.progress})
+		var good []*sarama.ConsumerMessage
+		if good, err = c.isolate(ctx, nil, p.records); err == nil {
+			err = c.writeRecords(ctx, good, p.progress)
 		}
 	}
 	if errors.Is(err, errRestored) {
@@ -74,12 +75,15 @@ func (c *Consumer) progressOf(p *pending) []store.Progress {
 	return progress
 }
 
-// write gives a batch to the writer until it succeeds, is refused as invalid, or ctx ends.
-func (c *Consumer) write(ctx context.Context, b *store.Batch) error {
+// write gives rows and then the progress that speaks of them to the writer until it succeeds, is refused as invalid, or
+// ctx ends. After a failure all of it is written again: what was there may have been lost with the tables.
+func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Progress) error {
 	retry := newRetry(c.logger, "cannot write what was read from the log; nothing is lost, the log is not read on")
-	write := c.opts.Writer.Write
 	for {
-		err := write(ctx, b)
+		err := c.checkTables(ctx)
+		if err == nil {
+			err = rows.write(ctx, progress, c.opts.Writer.Write)
+		}
 		switch {
 		case err == nil:
 			retry.succeeded()
@@ -91,35 +95,41 @@ func (c *Consumer) write(ctx context.Context, b *store.Batch) error {
 		}
 		c.metrics.retries.Inc()
 		retry.failed(ctx, err)
-		write = c.writeAgain
 	}
 }
 
-// isolate writes records of a batch that was refused in ever smaller parts, until those that are refused alone
-// are known. They become dead letters.
-func (c *Consumer) isolate(ctx context.Context, records []*sarama.ConsumerMessage) error {
-	if len(records) == 0 {
-		return nil
-	}
-	var again classes
+// writeRecords writes what records have, which have been decoded before.
+func (c *Consumer) writeRecords(ctx context.Context, records []*sarama.ConsumerMessage, progress []store.Progress) error {
+	var rows classes
 	var d record.Decoder
 	for _, m := range records {
-		if err := d.Decode(again.of(record.Class(m.Value)), m.Value); err != nil {
-			return err // it was decoded before
+		if err := d.Decode(rows.of(record.Class(m.Value)), m.Value); err != nil {
+			return err
 		}
 	}
-	err := again.write(ctx, nil, c.write)
+	return c.write(ctx, &rows, progress)
+}
+
+// isolate writes records of a batch that was refused in ever smaller parts, until those that are refused alone are known.
+// They become dead letters; the others are appended to good.
+func (c *Consumer) isolate(ctx context.Context, good, records []*sarama.ConsumerMessage) ([]*sarama.ConsumerMessage, error) {
+	if len(records) == 0 {
+		return good, nil
+	}
+	err := c.writeRecords(ctx, records, nil)
 	switch {
-	case store.KindOf(err) != store.KindInvalid || err == nil:
-		return err
+	case err == nil:
+		return append(good, records...), nil
+	case store.KindOf(err) != store.KindInvalid:
+		return nil, err
 	case len(records) == 1:
-		return c.deadLetter(ctx, records[0], err)
+		return good, c.deadLetter(ctx, records[0], err)
 	}
 	half := len(records) / 2
-	if err := c.isolate(ctx, records[:half]); err != nil {
-		return err
+	if good, err = c.isolate(ctx, good, records[:half]); err != nil {
+		return nil, err
 	}
-	return c.isolate(ctx, records[half:])
+	return c.isolate(ctx, good, records[half:])
 }
 
 // commit marks and commits what the batch reached, for the claims that this consumer still has.

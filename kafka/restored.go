@@ -3,19 +3,17 @@ package kafka
 import (
 	"context"
 	"errors"
-
-	"github.com/metricstream/metricstream/store"
 )
 
 // errRestored says that the tables have less than was written into them.
 var errRestored = errors.New("the tables have less than was written into them: they were restored from a backup, or emptied")
 
-// writeAgain is how a write is tried that failed: only when the tables are known to be those of before. While they could
-// not be reached they may have been restored from a backup. If writing went on into such tables, their progress would
-// be beyond what they lost, and nobody would see it.
-func (c *Consumer) writeAgain(ctx context.Context, b *store.Batch) error {
+// checkTables looks before a write whether the tables are those of before: since the last write they may have been restored
+// from a backup. If writing went on into such tables, their progress would be beyond what they lost, and nobody would see
+// it.
+func (c *Consumer) checkTables(ctx context.Context) error {
 	if c.opts.Progress == nil {
-		return c.opts.Writer.Write(ctx, b)
+		return nil
 	}
 	generation, committed := c.reachedSoFar()
 	progress, err := c.opts.Progress.Progress(ctx, c.cfg.Topic, generation)
@@ -30,7 +28,7 @@ func (c *Consumer) writeAgain(ctx context.Context, b *store.Batch) error {
 			return errRestored
 		}
 	}
-	return c.opts.Writer.Write(ctx, b)
+	return nil
 }
 
 // reachedSoFar returns how far the claims have written: those that the consumer has, and those of the batch that is being

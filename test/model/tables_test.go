@@ -22,6 +22,9 @@ type tables struct {
 	progress map[place]int64
 	backups  []int
 
+	// had is the greatest progress that was lost by a restore: a commit that was on its way may still speak of it.
+	had map[place]int64
+
 	// restores counts how often the tables were taken back; a server that is taken back loses what runs on it.
 	restores int
 }
@@ -62,6 +65,12 @@ func (t *tables) advance(s step) {
 // restore takes the tables back to a backup.
 func (t *tables) restore(steps int) {
 	t.restores++
+	if t.had == nil {
+		t.had = map[place]int64{}
+	}
+	for at, next := range t.progress {
+		t.had[at] = max(t.had[at], next)
+	}
 	t.steps = t.steps[:steps:steps]
 	clear(t.progress)
 	for _, s := range t.steps {

@@ -105,7 +105,8 @@ func (w *world) fail(format string, args ...any) {
 
 // checkCommit is called with each offset that is committed.
 func (w *world) checkCommit(p int32, c committed) {
-	if has := w.tables.progress[place{c.metadata, p}]; c.offset > has {
+	at := place{c.metadata, p}
+	if has := w.tables.progress[at]; c.offset > max(has, w.tables.had[at]) {
 		w.fail("partition %d: offset %d is committed, the tables have %d", p, c.offset, has)
 	}
 }
