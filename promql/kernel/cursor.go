@@ -18,13 +18,14 @@ func (c *cursor) move(i int) {
 	if end%c.w.BucketMs != 0 {
 		end = rollup.EndMs(end, c.w.BucketMs)
 	}
-	ends := c.rows.EndsMs
-	for c.hi < len(ends) && ends[c.hi] <= end {
-		c.hi++
+	ends, lo, hi := c.rows.EndsMs, c.lo, c.hi
+	for hi < len(ends) && ends[hi] <= end {
+		hi++
 	}
-	for c.lo < c.hi && ends[c.lo] <= begin {
-		c.lo++
+	for lo < hi && ends[lo] <= begin {
+		lo++
 	}
+	c.lo, c.hi = lo, hi
 	n := c.rows.N
 	c.first, c.last = c.lo, c.hi-1
 	for c.first < c.hi && n[c.first] == 0 {

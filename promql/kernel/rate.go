@@ -32,27 +32,38 @@ type corrections struct {
 
 // extend takes in the rows up to hi.
 func (c *corrections) extend(r *rollup.Rows, hi int) {
+	if c.seen >= hi {
+		return
+	}
+	ns, firsts, lasts, comps := r.N[:hi], r.First[:hi], r.Last[:hi], r.Comp[:hi]
+	starts, flags := r.FirstStartMs[:hi], r.Flags[:hi]
+	p := c.previous
 	for i := c.seen; i < hi; i++ {
-		if r.N[i] == 0 {
+		if ns[i] == 0 {
 			continue
 		}
-		if p := c.previous; p >= 0 {
-			if edgeResets(r, p, i) {
-				c.list = append(c.list, correction{row: i, edge: true, amount: r.Last[p]})
-			}
-			if start := r.FirstStartMs[i]; start != 0 && start < r.LastMs[p] && start != r.LastStartMs[p] {
-				c.list = append(c.list, correction{row: i, edge: true, overlap: true})
-			}
+		if p >= 0 && (firsts[i] < lasts[p] || starts[i] != 0) {
+			c.edge(r, p, i)
 		}
-		if v := r.Comp[i]; v != 0 {
-			c.list = append(c.list, correction{row: i, amount: v})
+		if comps[i] != 0 {
+			c.list = append(c.list, correction{row: i, amount: comps[i]})
 		}
-		if r.Flags[i]&rollup.StartOverlap != 0 {
+		if flags[i]&rollup.StartOverlap != 0 {
 			c.list = append(c.list, correction{row: i, overlap: true})
 		}
-		c.previous = i
+		p = i
 	}
-	c.seen = max(c.seen, hi)
+	c.previous, c.seen = p, hi
+}
+
+// edge looks at the last sample of row p and the first one of row i, its neighbour.
+func (c *corrections) edge(r *rollup.Rows, p, i int) {
+	if edgeResets(r, p, i) {
+		c.list = append(c.list, correction{row: i, edge: true, amount: r.Last[p]})
+	}
+	if start := r.FirstStartMs[i]; start != 0 && start < r.LastMs[p] && start != r.LastStartMs[p] {
+		c.list = append(c.list, correction{row: i, edge: true, overlap: true})
+	}
 }
 
 // add adds the corrections of the rows from first on, of which first has no neighbour in the window.
@@ -134,11 +145,13 @@ type counter struct {
 }
 
 func (c *counter) count(r *rollup.Rows, lo, hi int) uint64 {
-	for ; c.hi < hi; c.hi++ {
-		c.n += uint64(r.N[c.hi])
+	n := c.n
+	for _, more := range r.N[c.hi:hi] {
+		n += uint64(more)
 	}
-	for ; c.lo < lo; c.lo++ {
-		c.n -= uint64(r.N[c.lo])
+	for _, less := range r.N[c.lo:lo] {
+		n -= uint64(less)
 	}
-	return c.n
+	c.lo, c.hi, c.n = lo, hi, n
+	return n
 }
