@@ -1,5 +1,5 @@
 // Command fetch brings what the tests run against into the cache folder, ahead of them and with progress shown: the
-// embedded ClickHouse engine, Apache Kafka, Redis, Debian's Prometheus and node exporter, and the Prometheus of go.mod.
+// embedded ClickHouse engine, Apache Kafka, Redis, PostgreSQL, Debian's Prometheus and node exporter, and the Prometheus of go.mod.
 // What is there already is left alone.
 package main
 
@@ -38,6 +38,7 @@ func fetch(ctx context.Context) error {
 		{"the embedded ClickHouse engine", func() error { _, err := engine.Fetch(ctx, dir, os.Stdout); return err }},
 		{"Apache Kafka", func() error { _, err := testenv.FetchKafka(ctx, dir); return err }},
 		{"Redis", func() error { _, err := testenv.FetchRedis(ctx, dir); return err }},
+		{"PostgreSQL", func() error { _, err := testenv.FetchPostgres(ctx, dir); return err }},
 		{"Prometheus and the node exporter", func() error { _, err := testenv.FetchSenders(ctx, dir); return err }},
 	} {
 		begin := time.Now()

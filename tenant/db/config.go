@@ -1,0 +1,41 @@
+package db
+
+import (
+	"fmt"
+	"net/url"
+)
+
+// Config is the section `metadata` of the configuration.
+type Config struct {
+	// DSN is a PostgreSQL database, postgres://user:password@host:5432/database. Empty is an SQLite file in the
+	// data folder, which one process can use.
+	DSN string `yaml:"dsn"`
+}
+
+// DefaultConfig returns the defaults: the SQLite file.
+func DefaultConfig() Config { return Config{} }
+
+// Validate checks the section; its errors name the key and never show the password.
+func (c Config) Validate() error {
+	if c.DSN == "" {
+		return nil
+	}
+	u, err := url.Parse(c.DSN)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Host == "" {
+		return fmt.Errorf("metadata.dsn: is not a PostgreSQL database, such as postgres://user:password@host:5432/database")
+	}
+	return nil
+}
+
+// Redacted returns the section with its password replaced.
+func (c Config) Redacted() Config {
+	if u, err := url.Parse(c.DSN); err == nil {
+		q := u.Query()
+		if q.Has("password") {
+			q.Set("password", "xxxxx")
+			u.RawQuery = q.Encode()
+		}
+		c.DSN = u.Redacted()
+	}
+	return c
+}
