@@ -23,9 +23,9 @@ func (t *tierRead) addRaw(ctx context.Context, s store.Selection) error {
 	if len(t.raw) == 0 {
 		return nil
 	}
-	if t.sel.BeginMs() < t.sel.RawFromMs {
-		t.warnings.Add(fmt.Errorf("%w: %s: of %d series tier %s needs raw samples, which have expired before %s",
-			annotations.PromQLWarning, t.sel.Text, len(t.raw), t.sel.Tier, time.UnixMilli(t.sel.RawFromMs).UTC().Format(time.RFC3339)))
+	if t.sel.Expired != "" {
+		t.warnings.Add(fmt.Errorf("%w: %s: %d series need raw samples beside tier %s, which have expired %s",
+			annotations.PromQLWarning, t.sel.Text, len(t.raw), t.sel.Tier, t.sel.Expired))
 	}
 	s.MinMs, s.MaxMs = t.sel.BeginMs()+1, t.sel.EndMs()
 	found, err := t.q.readSeries(ctx, s, t.raw)

@@ -91,7 +91,7 @@ func (t *tierRead) add(s *rollup.Series) error {
 	case len(s.Histograms) > 0 && anySample(&s.Rows):
 		t.raw = append(t.raw, s.Labels) // what the functions make of both is left to the engine
 		return nil
-	case len(s.Histograms) > 0 && t.sel.BeginMs() >= t.sel.RawFromMs && t.hinted(s.Histograms):
+	case len(s.Histograms) > 0 && t.sel.Expired == "" && t.hinted(s.Histograms):
 		t.raw = append(t.raw, s.Labels)
 		return nil
 	case len(s.Histograms) > 0:

@@ -159,11 +159,10 @@ func (s *Selector) unaligned(stepMs int64) string {
 
 // missingText says what of the answer a route cannot see.
 func (s *Selector) missingText(r route) string {
-	from, to := clock(r.missing[0].FromMs), clock(r.missing[len(r.missing)-1].ToMs)
 	if r.tier != rollup.Raw {
-		return fmt.Sprintf("raw samples from %s to %s have expired, which it needs beside tier %s", from, to, r.tier)
+		return fmt.Sprintf("raw samples %s have expired, which it needs beside tier %s", expired(r.missing), r.tier)
 	}
-	return fmt.Sprintf("raw samples from %s to %s have expired, and no tier can answer it exactly: %s", from, to, s.Why)
+	return fmt.Sprintf("raw samples %s have expired, and no tier can answer it exactly: %s", expired(r.missing), s.Why)
 }
 
 func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }

@@ -10,7 +10,6 @@ package plan
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/metricstream/metricstream/store/rollup"
@@ -57,7 +56,7 @@ func Preprocess(expr parser.Expr, q Query) (parser.Expr, error) {
 func New(expr parser.Expr, q Query, covered rollup.Coverage) (*Plan, error) {
 	p := &Plan{Selectors: selectors(expr, q), byMatcher: map[*labels.Matcher]*Selector{}}
 	for _, s := range p.Selectors {
-		s.RawFromMs = rawFrom(covered)
+		s.Expired = expired(s.unseen([]rollup.Span{s.need()}, covered))
 		if err := s.choose(q.Force, covered); err != nil {
 			return nil, err
 		}
@@ -101,10 +100,10 @@ func (q Query) grid() Times {
 	return t
 }
 
-// rawFrom returns the time from which on there are raw samples.
-func rawFrom(covered rollup.Coverage) int64 {
-	if len(covered[rollup.Raw]) == 0 {
-		return math.MinInt64
+// expired tells from when to when the spans are.
+func expired(spans []rollup.Span) string {
+	if len(spans) == 0 {
+		return ""
 	}
-	return covered[rollup.Raw][0].FromMs
+	return "from " + clock(spans[0].FromMs) + " to " + clock(spans[len(spans)-1].ToMs)
 }

@@ -44,8 +44,8 @@ type Selector struct {
 	// Pos is where the selector stands in the query.
 	Pos posrange.PositionRange
 
-	// RawFromMs is the time from which on there are raw samples.
-	RawFromMs int64
+	// Expired is, where not empty, the time that raw samples have expired in although another tier knows of it.
+	Expired string
 
 	// Read counts what was read for it.
 	Read Read

@@ -33,6 +33,15 @@ type data struct {
 
 // randomStore returns a store with metrics of all kinds, some series of each.
 func randomStore(t testing.TB, rng *rand.Rand) *memory.Store {
+	s := memory.New()
+	if err := s.Write(context.Background(), randomBatch(rng)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// randomBatch is what is in a random store.
+func randomBatch(rng *rand.Rand) *store.Batch {
 	d := &data{rng: rng}
 	for _, metric := range []struct {
 		name string
@@ -45,11 +54,7 @@ func randomStore(t testing.TB, rng *rand.Rand) *memory.Store {
 			metric.fill(d.series(metric.name, i))
 		}
 	}
-	s := memory.New()
-	if err := s.Write(context.Background(), &d.batch); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &d.batch
 }
 
 // series is a series that is being made.

@@ -109,7 +109,7 @@ func (g *grammar) vector(depth int) string {
 	}
 	switch g.rng.IntN(9) {
 	case 0, 1, 2:
-		op := g.pick("sum", "avg", "min", "max", "count", "group", "stddev")
+		op := g.pick("sum", "avg", "min", "max", "count", "group")
 		return fmt.Sprintf("%s%s (%s)", op, g.pick("", " by (job)", " without (instance)", " by (__name__)", " by (nope, instance)"), g.vector(depth-1))
 	case 3:
 		return fmt.Sprintf("(%s) %s (%s)", g.vector(depth-1), g.pick("+", "-", "/", "or", "and", "unless", "> bool"), g.vector(depth-1))
