@@ -196,7 +196,7 @@ func (w *world) stitchedAnywhere(r random) {
 	w.Helper()
 	w.stitched(rollup.Hour, rollup.Span{FromMs: beginMs - hour, ToMs: beginMs + 12*hour})
 	w.stitched(rollup.Minute, rollup.Span{FromMs: beginMs - hour, ToMs: beginMs + 12*hour})
-	for range 6 {
+	for range 4 {
 		for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {
 			from := beginMs + r.Int64N(5*hour)
 			span := rollup.Span{FromMs: from, ToMs: from + 1 + r.Int64N(5*hour)}
@@ -290,6 +290,7 @@ func TestOnlyTheOwnerFolds(t *testing.T) {
 // TestTiersThatAreSwitchedOn: hours that lack a tier are folded again, and are not covered by it before.
 func TestTiersThatAreSwitchedOn(t *testing.T) {
 	w := newWorld(t)
+	w.kinds = []string{"counter", "histogram"}
 	w.writeInTime(1, 3)
 	for _, tc := range []struct {
 		tiers         rollup.Tiers
