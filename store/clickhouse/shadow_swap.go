@@ -32,12 +32,14 @@ func (h *Shadow) AddSeries(ctx context.Context) error {
 // Add inserts into the live tables the rows of a day that only the shadow has. Nothing is removed, and what is
 // repeated changes nothing.
 func (h *Shadow) Add(ctx context.Context, day Day) error {
-	for _, t := range pointTables {
-		if err := h.addTable(ctx, t, day); err != nil {
-			return err
+	return h.live.markDay(ctx, day, func() error {
+		for _, t := range pointTables {
+			if err := h.addTable(ctx, t, day); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (h *Shadow) addTable(ctx context.Context, t pointTable, day Day) error {
@@ -68,18 +70,20 @@ func (h *Shadow) Replace(ctx context.Context, day Day) error {
 	if err := h.mark(ctx, []Day{day}, unfinished); err != nil {
 		return err
 	}
-	for _, t := range pointTables {
-		var err error
-		if t.partitioned {
-			err = h.replaceTable(ctx, t.name, day)
-		} else {
-			err = h.addTable(ctx, t, day)
+	return h.live.markDay(ctx, day, func() error {
+		for _, t := range pointTables {
+			var err error
+			if t.partitioned {
+				err = h.replaceTable(ctx, t.name, day)
+			} else {
+				err = h.addTable(ctx, t, day)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (h *Shadow) replaceTable(ctx context.Context, table string, day Day) error {

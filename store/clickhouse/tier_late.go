@@ -27,3 +27,27 @@ func (s *Store) writeLate(ctx context.Context, b *store.Batch) error {
 	}
 	return nil
 }
+
+// markDay marks all hours that have samples of a day before change changes them, so that no row of them is believed, and
+// after it, so that they are folded again with what changed.
+func (s *Store) markDay(ctx context.Context, day Day, change func() error) error {
+	mark := func() error {
+		token, now := rand.Uint64(), time.Now().UnixMilli()
+		var marks []rollup.Mark
+		begin := int64(day) * dayMs
+		for end := begin; end <= begin+dayMs; end += rollup.Hour.StepMs() {
+			marks = append(marks, rollup.Mark{EndMs: end, Token: token, WrittenMs: now})
+		}
+		if err := s.WriteMarks(ctx, marks); err != nil {
+			return fmt.Errorf("cannot mark the hours of %s: %w", day, err)
+		}
+		return nil
+	}
+	if err := mark(); err != nil {
+		return err
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	return mark()
+}
