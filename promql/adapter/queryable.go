@@ -7,7 +7,11 @@ package adapter
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -116,20 +120,43 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 		defer q.reads.Done()
 		defer close(r.done)
 		defer cancel()
-		var list []storage.Series
-		var err error
-		planned := plan.FromContext(ctx).Of(matchers)
-		switch {
-		case labelsOnly:
-			list, err = q.readLabels(ctx, s)
-		case planned != nil && planned.Tier != rollup.Raw:
-			list, r.warnings, err = q.readTier(ctx, planned, s)
-		default:
-			list, err = q.readSamples(ctx, s, planned)
-		}
+		list, warnings, err := q.readSafely(ctx, s, matchers, labelsOnly)
+		r.warnings = warnings
 		r.finish(list, limit, queryError(ctx, err))
 	}()
 	return &seriesSet{read: r, at: -1}
+}
+
+// readSafely reads what Select asks for. A panic is an error of this query, as it is in the engine, and not the end of the
+// process.
+func (q *querier) readSafely(ctx context.Context, s store.Selection, matchers []*labels.Matcher, labelsOnly bool) (list []storage.Series, warnings annotations.Annotations, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("cannot read %s, a fault in this program: %v at %s", s.Matchers, fault, faultPlace())
+		}
+	}()
+	planned := plan.FromContext(ctx).Of(matchers)
+	switch {
+	case labelsOnly:
+		list, err = q.readLabels(ctx, s)
+	case planned != nil && planned.Tier != rollup.Raw:
+		return q.readTier(ctx, planned, s)
+	default:
+		list, err = q.readSamples(ctx, s, planned)
+	}
+	return list, nil, err
+}
+
+// faultPlace returns where the panic was that the caller recovers from.
+func faultPlace() string {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])
+	for {
+		f, more := frames.Next()
+		if !more || !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+		}
+	}
 }
 
 func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) store.Selection {

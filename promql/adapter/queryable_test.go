@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,6 +218,13 @@ func TestErrors(t *testing.T) {
 	}
 	if err := evaluate(context.Background(), failing(store.Invalidf("bad")), adapter.Limits{}); store.KindOf(err) != store.KindInvalid || errors.As(err, &fault) {
 		t.Errorf("a fault of the query: %v", err)
+	}
+	panics := readerFunc(func(context.Context, store.Selection, func(*store.SeriesData) error) error {
+		var nothing *store.SeriesData
+		return errors.New(nothing.Labels.String())
+	})
+	if err := evaluate(context.Background(), panics, adapter.Limits{}); !errors.As(err, &fault) || !strings.Contains(fault.Error(), "at queryable_test.go:") {
+		t.Errorf("a panic: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()

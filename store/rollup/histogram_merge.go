@@ -14,7 +14,8 @@ func (r *HistogramRow) Clone() HistogramRow {
 }
 
 // MergeHistograms makes a, a [HistogramRow.Clone], the row of the stretch of a and of b that follows it. It is what
-// [Merge] is for floats, and NeedsRaw where the two cannot be merged.
+// [Merge] is for floats, and NeedsRaw where the two cannot be merged. What needs columns that were not asked for, and are
+// nil, stays undefined.
 func MergeHistograms(a, b *HistogramRow) {
 	staleMs := a.StaleMs
 	if b.StaleMs != 0 {
@@ -34,10 +35,15 @@ func MergeHistograms(a, b *HistogramRow) {
 	}
 	second, resets := a.Flags&SecondResets, false
 	a.Flags = (a.Flags | b.Flags) &^ (LastResets | SecondResets)
-	if a.Flags&NeedsRaw == 0 && compatible(a.Last, b.First) {
+	switch {
+	case a.Flags&NeedsRaw != 0:
+		a.giveUp()
+	case a.Last == nil || b.First == nil:
+		a.addSum(b)
+	case compatible(a.Last, b.First):
 		a.Flags |= second
 		resets = a.join(b)
-	} else {
+	default:
 		a.giveUp()
 	}
 	if b.N > 1 {
@@ -81,8 +87,15 @@ func (a *HistogramRow) join(b *HistogramRow) bool {
 	if b.Comp != nil {
 		a.compensate(b.Comp)
 	}
+	a.addSum(b)
+	return resets
+}
+
+func (a *HistogramRow) addSum(b *HistogramRow) {
+	if a.Sum == nil || b.Sum == nil {
+		return // nobody asked for it
+	}
 	if _, _, _, err := a.Sum.Add(b.Sum); err != nil {
 		a.giveUp()
 	}
-	return resets
 }

@@ -133,6 +133,22 @@ func TestMergeIsAssociative(t *testing.T) {
 }
 
 // TestFoldAppendsWithoutAllocating: buffers that are large enough are used again.
+func TestHistogramsMergeWithoutTheColumnsThatNobodyAskedFor(t *testing.T) {
+	h := func() *histogram.FloatHistogram {
+		return &histogram.FloatHistogram{Count: 2, Sum: 3, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{2}}
+	}
+	a, b := rollup.HistogramRow{EndMs: 1, N: 2, FirstMs: 1, LastMs: 2}, rollup.HistogramRow{EndMs: 2, N: 3, FirstMs: 3, LastMs: 4}
+	rollup.MergeHistograms(&a, &b)
+	if a.N != 5 || a.LastMs != 4 || a.Flags&rollup.NeedsRaw != 0 {
+		t.Errorf("without any column: %+v", a)
+	}
+	a.Sum, b.Sum = h(), h()
+	rollup.MergeHistograms(&a, &b)
+	if a.N != 8 || a.Sum.Count != 4 || b.Sum.Count != 2 {
+		t.Errorf("with the sum alone: %+v", a)
+	}
+}
+
 func TestFoldAppendsWithoutAllocating(t *testing.T) {
 	for _, kind := range []string{"counter", "counter starts", "gauge", "odd"} {
 		var d store.SeriesData
