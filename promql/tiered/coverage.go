@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/rollup"
 )
 
@@ -20,7 +21,8 @@ const (
 // their own for it.
 //
 // An hour that was closed may get late samples, and is then answered from raw until it is folded again. A query may still
-// take its rows for as long as that is remembered: it sees the late samples some seconds later.
+// take its rows for as long as that is remembered: it sees the late samples some seconds later, or at once where its
+// context says so, see [store.WithFresh].
 type Remembered struct {
 	rollup.Reader
 
@@ -44,7 +46,7 @@ func (r *Remembered) Coverage(ctx context.Context, tenant string) (rollup.Covera
 	r.mu.Lock()
 	known, ok := r.known[tenant]
 	r.mu.Unlock()
-	if ok && now.Before(known.until) {
+	if ok && now.Before(known.until) && !store.Fresh(ctx) {
 		return known.spans, nil
 	}
 	spans, err := r.Reader.Coverage(ctx, tenant)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/tiered"
+	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/rollup"
 	prom "github.com/prometheus/prometheus/promql"
 )
@@ -38,6 +39,10 @@ func TestRemember(t *testing.T) {
 		ask("a", 1)
 		ask("a", 1)
 		ask("b", 2)
+		if _, err := r.Coverage(store.WithFresh(t.Context()), "b"); err != nil || c.asked != 3 {
+			t.Errorf("asked %d times, wanted 3: %v", c.asked, err)
+		}
+		c.asked--
 		time.Sleep(time.Minute)
 		ask("a", 3)
 		c.err = errors.New("away")

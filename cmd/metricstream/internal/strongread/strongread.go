@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -77,6 +78,7 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 		wish, err := wishOf(r.Header)
 		if err == nil && wish.strong && r.Method != http.MethodOptions {
 			err = g.hold(r.Context(), wish)
+			r = r.WithContext(store.WithFresh(r.Context()))
 		}
 		if err != nil {
 			g.refuse(w, r, err)

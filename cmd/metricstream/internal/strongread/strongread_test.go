@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -80,7 +82,10 @@ func ask(g *Gate, headers ...string) (int, string) {
 		r.Header.Add(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	g.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })).ServeHTTP(w, r)
+	g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		fmt.Fprint(w, "fresh: ", store.Fresh(r.Context()))
+	})).ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 
@@ -110,6 +115,9 @@ func TestWaitsForWhatWasWritten(t *testing.T) {
 				time.AfterFunc(3*time.Second, func() { w.reach("now", 3, 5) })
 				begin := time.Now()
 				status, body := ask(g, test.headers...)
+				if fresh := !strings.HasPrefix(test.name, "nothing") && !strings.HasPrefix(test.name, "eventual"); body != fmt.Sprint("fresh: ", fresh) {
+					t.Errorf("the handler behind the gate got %q", body)
+				}
 				if waited := time.Since(begin) >= 3*time.Second; status != http.StatusOK || waited != test.waits {
 					t.Errorf("%d after %v, want it to wait: %v\n%s", status, time.Since(begin), test.waits, body)
 				}
