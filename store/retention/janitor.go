@@ -3,6 +3,8 @@ package retention
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +42,7 @@ type Partition struct {
 
 // Partitions is what the janitor works on. Everything it does may be done again, by several at once.
 type Partitions interface {
-	// Partitions returns all partitions.
+	// Partitions returns all partitions, those of a table and class in ascending order of time.
 	Partitions(ctx context.Context) ([]Partition, error)
 
 	// Unfolded reports whether a raw partition has samples in hours of which the rows of the tiers are not complete.
@@ -116,6 +118,7 @@ type Janitor struct {
 	logger     *slog.Logger
 	dropped    *prometheus.CounterVec
 	failures   prometheus.Counter
+	oldest     *prometheus.GaugeVec
 	now        func() time.Time
 }
 
@@ -150,8 +153,12 @@ func NewJanitor(policies *Policies, partitions Partitions, o Options) *Janitor {
 		Name: "metricstream_retention_failures_total",
 		Help: "Sweeps of the janitor that failed; it tries again at the next.",
 	})
+	j.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "metricstream_retention_oldest_timestamp_seconds",
+		Help: "The begin of the oldest partition of a table and retention class, as Unix time. Only the process that sweeps knows it.",
+	}, []string{"table", "class"})
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(j.dropped, j.failures)
+		o.Registerer.MustRegister(j.dropped, j.failures, j.oldest)
 	}
 	return j
 }
@@ -184,6 +191,13 @@ func (j *Janitor) Sweep(ctx context.Context) error {
 		if err := j.sweep(ctx, p, now); err != nil {
 			return err
 		}
+	}
+	if all, err = j.partitions.Partitions(ctx); err != nil {
+		return err
+	}
+	j.oldest.Reset()
+	for _, p := range slices.Backward(all) { // they ascend
+		j.oldest.WithLabelValues(p.Table, strconv.Itoa(int(p.Class))).Set(float64(p.FromMs) / 1000)
 	}
 	return j.partitions.Forget(ctx, now.Add(-j.policies.Longest()).UnixMilli())
 }
