@@ -1,13 +1,15 @@
-// Package tenant names tenants: which tenant a request speaks for, and how that travels in a context. It
-// leaves to its callers what a tenant may do.
+// Package tenant names tenants: which tenant a request speaks for, which of its series it may read, and how both
+// travel in a context. It leaves to its callers what a tenant may do.
 package tenant
 
 import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Header is the HTTP header that names the tenant, as in Cortex, Mimir and Loki.
@@ -16,12 +18,19 @@ const Header = "X-Scope-OrgID"
 // maxLen is Mimir's limit, in bytes.
 const maxLen = 150
 
-// FromRequest returns the tenant that the request's header names, [store.DefaultTenant] where it has none, and
-// an error that can be shown to the client where the name is not allowed.
+// FromRequest returns the tenant of the request's context, where whoever let the request in has set one, else the
+// one that the header names, [store.DefaultTenant] where it has none, and an error that can be shown to the client
+// where the name is not allowed.
 func FromRequest(r *http.Request) (string, error) {
+	if id, ok := r.Context().Value(contextKey{}).(string); ok {
+		return id, nil
+	}
 	id := r.Header.Get(Header)
 	if id == "" {
 		return store.DefaultTenant, nil
+	}
+	if strings.Contains(id, "|") {
+		return "", fmt.Errorf("header %s: %q names several tenants; ask for each of them by a request of its own", Header, id)
 	}
 	if err := Validate(id); err != nil {
 		return "", fmt.Errorf("header %s: %w", Header, err)
@@ -73,4 +82,19 @@ func FromContext(ctx context.Context) string {
 		return id
 	}
 	return store.DefaultTenant
+}
+
+type matchersKey struct{}
+
+// WithMatchers returns a context whose reads see only series that all the matchers choose, beside what they ask for
+// themselves. Package access enforces it.
+func WithMatchers(ctx context.Context, ms []*labels.Matcher) context.Context {
+	return context.WithValue(ctx, matchersKey{}, ms)
+}
+
+// MatchersFrom returns what [WithMatchers] set. Whoever remembers answers has to tell them apart by it too. They must
+// not be changed.
+func MatchersFrom(ctx context.Context) []*labels.Matcher {
+	ms, _ := ctx.Value(matchersKey{}).([]*labels.Matcher)
+	return ms
 }

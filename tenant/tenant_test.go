@@ -15,7 +15,7 @@ func TestFromRequest(t *testing.T) {
 		{header: "A_b.c*'(1)!", want: "A_b.c*'(1)!"},
 		{header: strings.Repeat("x", 150), want: strings.Repeat("x", 150)},
 		{header: strings.Repeat("x", 151), problem: "151 bytes"},
-		{header: "a|b", problem: `'|'`},
+		{header: "a|b", problem: "several tenants"},
 		{header: "a/b", problem: `'/'`},
 		{header: "..", problem: "not allowed"},
 		{header: "é", problem: "character"},
@@ -34,6 +34,15 @@ func TestFromRequest(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), Header) {
 			t.Errorf("header %q: got error %v, want one that has %q and the header's name", c.header, err, c.problem)
 		}
+	}
+}
+
+// TestContextWins: what let a request in knows better than its header.
+func TestContextWins(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set(Header, "a|b")
+	if got, err := FromRequest(r.WithContext(NewContext(r.Context(), "team-a"))); got != "team-a" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -18,6 +19,8 @@ type flags struct {
 	kafkaTopic    string
 	kafkaInstance string
 	clickhouseDSN string
+	authEnabled   bool
+	metadataDSN   string
 	logLevel      string
 	logFormat     string
 
@@ -32,6 +35,8 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
 	cmd.Flag("kafka.instance-id", "Name of this consumer, another for each, with which it comes back to its partitions at once after a restart.").StringVar(&f.kafkaInstance)
 	bindClickHouse(cmd, f)
+	cmd.Flag("auth.enabled", "Refuse requests without an API key; the first start prints a first key. Default: everyone is let in.").BoolVar(&f.authEnabled)
+	cmd.Flag("metadata.dsn", "PostgreSQL for tenants and API keys, postgres://user:password@host:5432/database. Without it they are in a file in the data folder.").StringVar(&f.metadataDSN)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
 	return f
@@ -66,6 +71,7 @@ func (f *flags) load() (config.Config, error) {
 		{f.kafkaTopic, &c.Kafka.Topic},
 		{f.kafkaInstance, &c.Kafka.InstanceID},
 		{f.clickhouseDSN, &c.ClickHouse.DSN},
+		{f.metadataDSN, &c.Metadata.DSN},
 		{f.logLevel, &c.Log.Level},
 		{f.logFormat, &c.Log.Format},
 	} {
@@ -76,6 +82,7 @@ func (f *flags) load() (config.Config, error) {
 	if f.kafkaBrokers != "" {
 		c.Kafka.Brokers = strings.Split(f.kafkaBrokers, ",")
 	}
+	c.Auth.Enabled = c.Auth.Enabled || f.authEnabled
 	return c, c.Validate()
 }
 
@@ -90,6 +97,8 @@ func shown(f *flags, c config.Config) map[string]string {
 		"kafka.topic":        c.Kafka.Topic,
 		"kafka.instance-id":  c.Kafka.InstanceID,
 		"clickhouse.dsn":     c.ClickHouse.DSN,
+		"auth.enabled":       strconv.FormatBool(c.Auth.Enabled),
+		"metadata.dsn":       c.Metadata.DSN,
 		"log.level":          c.Log.Level,
 		"log.format":         c.Log.Format,
 	}

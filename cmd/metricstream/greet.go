@@ -21,5 +21,8 @@ func (n *node) greet(address string) {
 		fmt.Printf("  Query, in Grafana:          a Prometheus data source with the URL %s\n", base)
 		fmt.Printf("  Query, by hand:             curl '%s/api/v1/query?query=up'\n", base)
 	}
+	if n.config.Auth.Enabled {
+		fmt.Printf("  With an API key:            Authorization: Bearer KEY, or KEY as the password of basic authentication\n")
+	}
 	fmt.Printf("  Watch:                      %s/metrics, %s/-/ready\n\n", base, base)
 }

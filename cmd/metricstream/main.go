@@ -36,6 +36,7 @@ func main() {
 		runs[r.name] = func(ctx context.Context) error { return run(ctx, r, flags) }
 	}
 	commands(app, runs)
+	adminCommands(app, runs)
 	runBench := bench.Command(app)
 
 	chosen := kingpin.MustParse(app.Parse(os.Args[1:]))

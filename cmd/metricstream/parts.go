@@ -21,6 +21,9 @@ import (
 	"github.com/metricstream/metricstream/store/clickhouse/engine"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/store/rollup"
+	"github.com/metricstream/metricstream/tenant/access"
+	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/prometheus/common/version"
 )
 
@@ -32,6 +35,7 @@ type parts struct {
 	policies *retention.Policies
 	store    *clickhouse.Store
 	log      *kafka.Log
+	metadata *db.DB // nil without auth.enabled
 }
 
 // permanent says that opening something again cannot help.
@@ -126,18 +130,24 @@ func (n *node) addReceiver(context.Context) error {
 	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
+	n.serveWrites(producer)
+	return nil
+}
+
+// serveWrites serves remote write into a writer.
+func (n *node) serveWrites(w store.Writer) {
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
-		Writer: producer, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
+		Writer: w, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
 		ClassOf: n.parts.policies.ClassOf,
 	})
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
-			n.mux.Handle(prefix+path, handler)
+			n.mux.Handle(prefix+path, auth.Write, handler)
 		}
-		n.mux.HandleFunc("GET "+prefix+"/api/v1/status/rejections", handler.Rejections)
-		n.mux.HandleFunc("GET "+prefix+"/api/v1/status/ha", handler.HA)
+		// Both show series of the whole tenant.
+		n.mux.Handle("GET "+prefix+"/api/v1/status/rejections", auth.ReadAll, http.HandlerFunc(handler.Rejections))
+		n.mux.Handle("GET "+prefix+"/api/v1/status/ha", auth.ReadAll, http.HandlerFunc(handler.HA))
 	}
-	return nil
 }
 
 // addQuerier serves the Prometheus HTTP API.
@@ -145,15 +155,21 @@ func (n *node) addQuerier(context.Context) error {
 	if !n.role.queries {
 		return nil
 	}
+	return n.serveReads(access.New(n.parts.store), access.NewRollups(n.parts.store), n.gate().Handler)
+}
+
+// serveReads serves the Prometheus HTTP API over a store that has been narrowed to what a request may see; before lets
+// reads wait.
+func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(http.Handler) http.Handler) error {
 	q := n.config.Query
-	tiers := tiered.Remember(n.parts.store)
+	tiers := tiered.Remember(rollups)
 	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Logger: n.logger, Registerer: n.registry})
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
 	limits := adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}
 	a, err := api.New(api.Options{
 		Config: q, Engine: evaluator, Parser: promql.NewParser(),
-		Queryable: adapter.NewTieredQueryable(n.parts.store, rollup.NewStitch(tiers, n.parts.store), limits),
-		Reader:    n.parts.store, ExemplarReader: n.parts.store, MetadataReader: n.parts.store, Stats: n.parts.store,
+		Queryable: adapter.NewTieredQueryable(raw, rollup.NewStitch(tiers, raw), limits),
+		Reader:    raw, ExemplarReader: raw, MetadataReader: raw, Stats: raw,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),
 		Logger: n.logger, Registerer: n.registry,
 	})
@@ -161,10 +177,11 @@ func (n *node) addQuerier(context.Context) error {
 		return fmt.Errorf("cannot set up the HTTP API: %w", err)
 	}
 	reads := http.NewServeMux()
+	handler := before(reads)
 	for _, prefix := range prefixes {
 		a.Register(reads, prefix)
+		n.routeReads(prefix, a, handler)
 	}
-	n.mux.Handle("/", n.gate().Handler(reads))
 	return nil
 }
 

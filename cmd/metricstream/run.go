@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/store/retention"
+	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -31,7 +31,8 @@ type node struct {
 	registry *prometheus.Registry
 	stack    *lifecycle.Stack
 	parts    parts
-	mux      *http.ServeMux
+	guard    *auth.Guard
+	mux      *web.Router
 	checks   []web.Check
 }
 
@@ -51,9 +52,11 @@ func run(ctx context.Context, r role, f *flags) error {
 	logger := c.Log.Logger(os.Stderr)
 	n := &node{
 		role: r, config: c, flags: f, logger: logger,
-		registry: newRegistry(), stack: lifecycle.New(logger), mux: http.NewServeMux(),
+		registry: newRegistry(), stack: lifecycle.New(logger),
 		parts: parts{policies: retention.NewPolicies(c.Retention)},
 	}
+	n.guard = auth.New(c.Auth, auth.Options{Registerer: n.registry})
+	n.mux = web.NewRouter(n.guard)
 	err = n.serve(ctx)
 	if ctx.Err() != nil {
 		logger.Info("stopping")
@@ -69,6 +72,8 @@ func (r role) check(c config.Config) error {
 	switch {
 	case r.name == "all":
 		return nil
+	case c.Auth.Enabled && c.Metadata.DSN == "":
+		return fmt.Errorf("a %s with auth.enabled needs PostgreSQL: set metadata.dsn (--metadata.dsn); the embedded database works only in one process, `metricstream all`", r.name)
 	case r.needsLog() && len(c.Kafka.Brokers) == 0:
 		return fmt.Errorf("a %s needs Kafka: set kafka.brokers (--kafka.brokers); the embedded log works only in one process, `metricstream all`", r.name)
 	case r.needsStore() && c.ClickHouse.DSN == "":
@@ -80,17 +85,18 @@ func (r role) check(c config.Config) error {
 // serve starts everything in order and waits. What it has started is on the stack, also when it fails.
 func (n *node) serve(ctx context.Context) error {
 	metrics := promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{Registry: n.registry, EnableOpenMetrics: true})
-	server := web.New(n.config.Web, metrics, n.logger)
+	server := web.New(n.config.Web, n.guard, metrics, n.logger)
 	if err := server.Listen(); err != nil {
 		return err
 	}
 	n.stack.Go("the HTTP server", server.Run)
 	n.logger.Info("starting", "role", n.role.name, "address", server.Addr().String())
-	for _, step := range []func(context.Context) error{n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
+	for _, step := range []func(context.Context) error{n.openMetadata, n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
+	n.addAdmin(server.Routes())
 	server.Open(n.mux, n.checks)
 	n.stack.Push("requests", server.Drain)
 	n.greet(server.Addr().String())

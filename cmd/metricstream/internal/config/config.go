@@ -19,6 +19,8 @@ import (
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/store/rollup"
+	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/db"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -27,6 +29,8 @@ type Config struct {
 	Log         Log                `yaml:"log"`
 	Web         web.Config         `yaml:"web"`
 	Storage     Storage            `yaml:"storage"`
+	Auth        auth.Config        `yaml:"auth"`
+	Metadata    db.Config          `yaml:"metadata"`
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
 	Redis       redis.Config       `yaml:"redis"`
 	Kafka       kafka.Config       `yaml:"kafka"`
@@ -57,6 +61,8 @@ func Default() Config {
 		Log:         DefaultLog(),
 		Web:         web.DefaultConfig(),
 		Storage:     Storage{Path: "./data"},
+		Auth:        auth.DefaultConfig(),
+		Metadata:    db.DefaultConfig(),
 		RemoteWrite: remotewrite.DefaultConfig(),
 		Redis:       redis.DefaultConfig(),
 		Kafka:       kafka.DefaultConfig(),
@@ -92,6 +98,7 @@ func (c Config) Validate() error {
 		c.Log.Validate(),
 		c.Web.Validate(),
 		c.Storage.Validate(),
+		c.Metadata.Validate(),
 		c.RemoteWrite.Validate(),
 		c.Redis.Validate(),
 		c.Kafka.Validate(),
@@ -117,6 +124,7 @@ func (c Config) Redacted() Config {
 	if u, err := url.Parse(c.ClickHouse.DSN); err == nil && u.User != nil {
 		c.ClickHouse.DSN = u.Redacted()
 	}
+	c.Metadata = c.Metadata.Redacted()
 	if c.Redis.Password != "" {
 		c.Redis.Password = "xxxxx" // as URLs have it
 	}

@@ -12,6 +12,8 @@ import (
 	"net/http/pprof"
 	"sync"
 	"time"
+
+	"github.com/metricstream/metricstream/tenant/auth"
 )
 
 // Check says whether something that the process needs works now.
@@ -25,7 +27,7 @@ type Server struct {
 	config   Config
 	logger   *slog.Logger
 	listener net.Listener
-	always   *http.ServeMux
+	always   *Router
 
 	mu   sync.RWMutex // held for reading while open's handler serves a request
 	open *opened
@@ -40,22 +42,27 @@ type opened struct {
 // checkTimeout bounds all the checks behind one /-/ready.
 const checkTimeout = 5 * time.Second
 
-// New returns a server that does not listen yet. The metrics handler is served from the start.
-func New(c Config, metrics http.Handler, logger *slog.Logger) *Server {
-	s := &Server{config: c, logger: logger, always: http.NewServeMux()}
-	s.always.Handle("GET /metrics", metrics)
+// New returns a server that does not listen yet. The metrics handler is served from the start, to keys that the guard
+// lets in; health is told to everybody, for probes have no keys.
+func New(c Config, guard *auth.Guard, metrics http.Handler, logger *slog.Logger) *Server {
+	s := &Server{config: c, logger: logger, always: NewRouter(guard)}
+	handle := func(pattern string, need auth.Need, h http.HandlerFunc) { s.always.Handle(pattern, need, h) }
+	s.always.Handle("GET /metrics", auth.Monitor, metrics)
 	for _, prefix := range []string{"", "/prometheus"} {
-		s.always.HandleFunc("GET "+prefix+"/-/healthy", s.healthy)
-		s.always.HandleFunc("GET "+prefix+"/-/ready", s.ready)
+		handle("GET "+prefix+"/-/healthy", auth.Open, s.healthy)
+		handle("GET "+prefix+"/-/ready", auth.Open, s.ready)
 	}
 	// As in Prometheus, a profile can be taken at any time.
-	s.always.HandleFunc("/debug/pprof/", pprof.Index)
-	s.always.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	s.always.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	s.always.HandleFunc("GET /{$}", landing)
-	s.always.HandleFunc("/", s.rest)
+	handle("/debug/pprof/", auth.Operator, pprof.Index)
+	handle("/debug/pprof/profile", auth.Operator, pprof.Profile)
+	handle("/debug/pprof/trace", auth.Operator, pprof.Trace)
+	handle("GET /{$}", auth.Open, landing)
+	handle("/", auth.Open, s.rest) // the handler of Open has needs of its own
 	return s
 }
+
+// Routes returns the endpoints that are served from the start.
+func (s *Server) Routes() []Route { return s.always.Routes() }
 
 // Listen takes the address, so that an address in use is an error of the start and not of a loop.
 func (s *Server) Listen() error {
@@ -139,6 +146,7 @@ func landing(w http.ResponseWriter, _ *http.Request) {
 POST /api/v1/write           remote write 1.0 and 2.0
 GET  /api/v1/query?query=up  the Prometheus HTTP API; in Grafana, a Prometheus data source with this address
 GET  /api/v1/status/config   the configuration in force
+GET  /api/v1/admin/...       tenants and API keys, with auth.enabled; /api/v1/admin/openapi.yaml
 GET  /metrics                metrics of this process
 GET  /-/ready                whether writes and queries work
 `)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/metricstream/metricstream/tenant/auth"
 )
 
 // start serves on a free port until the test ends.
@@ -19,11 +21,14 @@ func start(t *testing.T) (*Server, string) {
 	return s, url
 }
 
+// open lets everybody in.
+func open() *auth.Guard { return auth.New(auth.Config{}, auth.Options{}) }
+
 // startWith also returns how to stop before the test ends.
 func startWith(t *testing.T, logger *slog.Logger) (s *Server, url string, stop func()) {
 	t.Helper()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
-	s = New(Config{ListenAddress: "127.0.0.1:0", ReadTimeout: time.Minute}, metrics, logger)
+	s = New(Config{ListenAddress: "127.0.0.1:0", ReadTimeout: time.Minute}, open(), metrics, logger)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +152,7 @@ func TestHead(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	s, _ := start(t)
-	second := New(Config{ListenAddress: s.Addr().String()}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	second := New(Config{ListenAddress: s.Addr().String()}, open(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	err := second.Listen()
 	if err == nil || !strings.Contains(err.Error(), "web.listen_address") {
 		t.Errorf("got %v, want an error that names web.listen_address", err)

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/memory"
+	"github.com/metricstream/metricstream/store/retention"
+	"github.com/metricstream/metricstream/tenant/access"
+	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// counted adds to the memory store statistics that name what they count.
+type counted struct{ *memory.Tiers }
+
+func (c counted) Stats(ctx context.Context, tenant string, limit int) (store.Stats, error) {
+	names, err := c.LabelValues(ctx, "__name__", store.Selection{Tenant: tenant, MaxMs: 1 << 50})
+	s := store.Stats{Series: uint64(len(names))}
+	for _, n := range names[:min(len(names), limit)] {
+		s.SeriesByMetric = append(s.SeriesByMetric, store.Count{Name: n, Value: 1})
+	}
+	return s, err
+}
+
+// guarded is a whole process with auth.enabled, over a store in memory.
+type guarded struct {
+	*node
+	url  string
+	data *memory.Tiers
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (g *guarded) Now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.now
+}
+
+// later sets the clock of the guard forward, so that the failures of before are forgiven.
+func (g *guarded) later() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now = g.now.Add(time.Minute)
+}
+
+func startGuarded(t *testing.T) *guarded {
+	t.Helper()
+	c := config.Default()
+	c.Auth.Enabled, c.Storage.Path, c.Web.ListenAddress = true, t.TempDir(), "127.0.0.1:0"
+	logger := slog.New(slog.DiscardHandler)
+	g := &guarded{now: time.Now()}
+	g.node = &node{
+		role: roles[0], config: c, flags: &flags{}, logger: logger, registry: newRegistry(), stack: lifecycle.New(logger),
+		parts: parts{policies: retention.NewPolicies(c.Retention)},
+	}
+	t.Cleanup(func() {
+		if err := g.stack.Stop(time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+	g.guard = auth.New(c.Auth, auth.Options{Registerer: g.registry, Now: g.Now})
+	g.mux = web.NewRouter(g.guard)
+	server := web.New(c.Web, g.guard, promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}), logger)
+	if err := server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	g.stack.Go("the HTTP server", server.Run)
+	if err := g.openMetadata(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.data = memory.NewTiers(func() int64 { return time.Now().UnixMilli() })
+	g.serveWrites(g.data)
+	err := g.serveReads(access.New(counted{g.data}), access.NewRollups(g.data), func(h http.Handler) http.Handler { return h })
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.addAdmin(server.Routes())
+	server.Open(g.mux, nil)
+	g.url = "http://" + server.Addr().String()
+	for _, id := range []string{"a", "b"} {
+		if _, err := g.parts.metadata.CreateTenant(t.Context(), root, id, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+var root = db.Actor{Name: "test", Tenants: []string{db.AllTenants}}
+
+func (g *guarded) key(t *testing.T, s db.Spec) (id, token string) {
+	t.Helper()
+	k, token, err := g.parts.metadata.CreateKey(t.Context(), root, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.ID, token
+}
+
+// ask sends a request as a key, and for a tenant where that is not empty.
+func (g *guarded) ask(t *testing.T, method, path, key, tenant string, body io.Reader, header ...string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.url+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if tenant != "" {
+		r.Header.Set("X-Scope-OrgID", tenant)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// route is an endpoint as the process itself lists it.
+type route struct{ Method, Path, Need string }
+
+func (g *guarded) list(t *testing.T, operator string) []route {
+	t.Helper()
+	code, text := g.ask(t, "GET", "/api/v1/admin/routes", operator, "", nil)
+	var answer struct{ Data []route }
+	if err := json.Unmarshal([]byte(text), &answer); code != 200 || err != nil || len(answer.Data) < 50 {
+		t.Fatalf("%d %s: %v", code, text, err)
+	}
+	return answer.Data
+}
+
+// TestRoutes holds what each endpoint needs against a list that people have looked at: a new endpoint has to be added
+// there, by `go test ./cmd/metricstream -run TestRoutes -update`.
+func TestRoutes(t *testing.T) {
+	g := startGuarded(t)
+	_, operator := g.key(t, db.Spec{Tenant: "a", Scopes: []string{"admin"}, Tenants: []string{"*"}})
+	var lines []string
+	for _, r := range g.list(t, operator) {
+		method := r.Method
+		if method == "" {
+			method = "any"
+		}
+		lines = append(lines, r.Need+" "+method+" "+r.Path)
+	}
+	slices.Sort(lines)
+	got := strings.Join(lines, "\n") + "\n"
+	file := filepath.Join("testdata", "routes.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("the endpoints have changed:\n%s", d)
+	}
+}
+
+// goodFor are the keys that are good for a need; every other one is refused.
+var goodFor = map[string]string{
+	"write": "write", "read": "read part both watcher", "read_all": "read both watcher", "monitor": "watcher", "admin": "admin both operator", "operator": "operator",
+}
+
+// TestMatrix asks every endpoint that the process lists with every kind of key.
+func TestMatrix(t *testing.T) {
+	g := startGuarded(t)
+	fill(t, g.data)
+	scope := func(s ...string) []string { return s }
+	keys := map[string]string{"none": "", "garbage": "ms_garbage"}
+	make := func(name string, s db.Spec) (id string) {
+		id, keys[name] = g.key(t, s)
+		return id
+	}
+	make("write", db.Spec{Tenant: "a", Scopes: scope("write")})
+	make("read", db.Spec{Tenant: "a", Scopes: scope("read")})
+	make("part", db.Spec{Tenant: "a", Scopes: scope("read"), Selector: `{part="1"}`})
+	make("rules", db.Spec{Tenant: "a", Scopes: scope("rules")})
+	make("admin", db.Spec{Tenant: "a", Scopes: scope("admin")})
+	make("both", db.Spec{Tenant: "a", Scopes: scope("read", "admin")})
+	make("watcher", db.Spec{Tenant: "a", Scopes: scope("read"), Tenants: scope("*")})
+	make("operator", db.Spec{Tenant: "a", Scopes: scope("admin"), Tenants: scope("*")})
+	make("other tenant's", db.Spec{Tenant: "b", Scopes: db.Scopes()})
+	expired := make("expired", db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: scope("*"), Expires: time.Now().Add(time.Hour)})
+	revoked := make("revoked", db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: scope("*")})
+	if err := g.parts.metadata.RevokeKey(t.Context(), root, revoked); err != nil {
+		t.Fatal(err)
+	}
+	keys["wrong secret"] = keys["operator"][:len(keys["operator"])-1] + "x"
+	routes := g.list(t, keys["operator"])
+	for range 61 {
+		g.later()
+	}
+	asked := 0
+	for _, r := range routes {
+		method, path := r.Method, strings.NewReplacer("{$}", "", "{name}", "part", "{id}", expired).Replace(r.Path)
+		if method == "" {
+			method = "POST"
+		}
+		for name, key := range keys {
+			g.later()
+			want := 403
+			switch name {
+			case "none", "garbage", "wrong secret", "expired", "revoked":
+				want = 401
+			}
+			good := slices.Contains(strings.Fields(goodFor[r.Need]), name)
+			if good && (path == "/debug/pprof/profile" || path == "/debug/pprof/trace") {
+				continue // they take their time
+			}
+			code, text := g.ask(t, method, path, key, "a", strings.NewReader("{}"), "Content-Type", "application/json")
+			asked++
+			switch {
+			case r.Need == "open" || good:
+				if code == 401 || code == 403 || code >= 500 {
+					t.Errorf("%s %s with %s: %d %s", method, path, name, code, text)
+				}
+			case code != want || !strings.Contains(text, `"status":"error"`) || strings.Contains(text, secret):
+				t.Errorf("%s %s with %s: %d %s, want %d", method, path, name, code, text, want)
+			}
+		}
+	}
+	t.Logf("%d endpoints, %d requests", len(routes), asked)
+	// Browsers ask without a key whether they may ask.
+	if code, text := g.ask(t, "OPTIONS", "/api/v1/query", "", "", nil, "Origin", "http://x"); code != 204 || text != "" {
+		t.Errorf("OPTIONS: %d %s", code, text)
+	}
+	// What is not there is told only to who may see everything.
+	for name, want := range map[string]int{"none": 401, "read": 403, "operator": 404} {
+		if code, _ := g.ask(t, "GET", "/api/v1/nothing", keys[name], "", nil); code != want {
+			t.Errorf("an endpoint that is not there with %s: %d, want %d", name, code, want)
+		}
+	}
+}

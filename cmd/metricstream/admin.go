@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/metricstream/metricstream/tenant/db"
+)
+
+// keyVariable is the environment variable with the key of commands; a flag would show it to every user of the machine.
+const keyVariable = "METRICSTREAM_API_KEY"
+
+// adminClient asks the administration of a running process.
+type adminClient struct{ url, keyFile string }
+
+func (c *adminClient) bind(cmd *kingpin.CmdClause) {
+	cmd.Flag("url", "Where MetricStream is. Default http://localhost:9009.").Default("http://localhost:9009").StringVar(&c.url)
+	cmd.Flag("key-file", "File with an API key of the scope admin. Without it the key is in the variable "+keyVariable+".").StringVar(&c.keyFile)
+}
+
+func (c *adminClient) key() (string, error) {
+	if c.keyFile == "" {
+		if k := os.Getenv(keyVariable); k != "" {
+			return k, nil
+		}
+		return "", fmt.Errorf("an API key of the scope admin is needed: set %s, or --key-file", keyVariable)
+	}
+	raw, err := os.ReadFile(c.keyFile)
+	return strings.TrimSpace(string(raw)), err
+}
+
+// ask sends a request with a body, nil for none, and reads the data of the answer.
+func (c *adminClient) ask(ctx context.Context, method, path string, body, data any) error {
+	key, err := c.key()
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+"/api/v1/admin"+path, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("cannot read the answer: %w", err)
+	}
+	answer := struct {
+		Error string
+		Data  json.RawMessage
+	}{}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("%s answered %s, and not as MetricStream with auth.enabled does", r.URL, resp.Status)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, answer.Error)
+	}
+	return json.Unmarshal(answer.Data, data)
+}
+
+// adminCommands adds `metricstream tenant` and `metricstream key`.
+func adminCommands(app *kingpin.Application, runs map[string]func(context.Context) error) {
+	tenants := app.Command("tenant", "Look after tenants, by the administration of a running process with auth.enabled.")
+	keys := app.Command("key", "Look after API keys, by the administration of a running process with auth.enabled.")
+	add := func(cmd *kingpin.CmdClause, run func(context.Context, *adminClient) error) {
+		c := &adminClient{}
+		c.bind(cmd)
+		runs[cmd.FullCommand()] = func(ctx context.Context) error { return run(ctx, c) }
+	}
+	addTenantCommands(tenants, add)
+	addKeyCommands(keys, add)
+}
+
+type addCommand func(*kingpin.CmdClause, func(context.Context, *adminClient) error)
+
+func addTenantCommands(tenants *kingpin.CmdClause, add addCommand) {
+	add(tenants.Command("list", "List the tenants."), listTenants)
+	create := tenants.Command("create", "Create a tenant.")
+	id := create.Arg("name", "Letters, digits and any of !-_.*'().").Required().String()
+	description := create.Flag("description", "What it is for.").String()
+	add(create, func(ctx context.Context, c *adminClient) error {
+		return c.ask(ctx, http.MethodPost, "/tenants", map[string]string{"id": *id, "description": *description}, &db.Tenant{})
+	})
+	for word, disabled := range map[string]bool{"disable": true, "enable": false} {
+		cmd := tenants.Command(word, map[bool]string{true: "Refuse to write and read the data of a tenant, and keep it.", false: "End what disable began."}[disabled])
+		id := cmd.Arg("name", "The tenant.").Required().String()
+		add(cmd, func(ctx context.Context, c *adminClient) error {
+			return c.ask(ctx, http.MethodPatch, "/tenants/"+url.PathEscape(*id), map[string]bool{"disabled": disabled}, &db.Tenant{})
+		})
+	}
+}
+
+func listTenants(ctx context.Context, c *adminClient) error {
+	var all []db.Tenant
+	if err := c.ask(ctx, http.MethodGet, "/tenants", nil, &all); err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "TENANT\tDISABLED\tDESCRIPTION")
+	for _, t := range all {
+		fmt.Fprintf(out, "%s\t%s\t%s\n", t.ID, timeOrDash(t.Disabled), oneLine(t.Description))
+	}
+	return out.Flush()
+}
+
+func timeOrDash(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(time.RFC3339)
+}
+
+// makeKey asks for a key and prints it alone on the standard output, so that scripts can take it.
+func (c *adminClient) makeKey(ctx context.Context, path string, body any) error {
+	var k struct {
+		db.Key
+		Secret string `json:"key"`
+	}
+	if err := c.ask(ctx, http.MethodPost, path, body, &k); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "The key %s of the tenant %s. It is not shown again:\n", k.ID, k.Tenant)
+	fmt.Println(k.Secret)
+	return nil
+}
+
+func addKeyCommands(keys *kingpin.CmdClause, add addCommand) {
+	add(keys.Command("list", "List the keys, without their secrets."), listKeys)
+	create := keys.Command("create", "Create a key and print it.")
+	var body struct {
+		Tenant      string   `json:"tenant"`
+		Description string   `json:"description"`
+		Scopes      []string `json:"scopes"`
+		Tenants     []string `json:"tenants"`
+		Selector    string   `json:"selector"`
+		ExpiresIn   string   `json:"expires_in,omitempty"`
+	}
+	create.Flag("tenant", "The tenant whose requests come with it. Default: that of the key which asks.").StringVar(&body.Tenant)
+	create.Flag("description", "What it is for.").StringVar(&body.Description)
+	create.Flag("scope", "What it may do, repeated: "+strings.Join(db.Scopes(), ", ")+".").Required().EnumsVar(&body.Scopes, db.Scopes()...)
+	create.Flag("also-tenant", "Another tenant that X-Scope-OrgID may choose, repeated; * is every one.").StringsVar(&body.Tenants)
+	create.Flag("selector", `It reads only series that this selector chooses, such as {team="a"}.`).StringVar(&body.Selector)
+	create.Flag("expires-in", "When it expires, such as 90d. Default: never.").StringVar(&body.ExpiresIn)
+	add(create, func(ctx context.Context, c *adminClient) error {
+		return c.makeKey(ctx, "/keys", body)
+	})
+	rotate := keys.Command("rotate", "Create a key that may do the same, print it, and let the old one expire.")
+	rotated := rotate.Arg("id", "The old key's id.").Required().String()
+	overlap := rotate.Flag("overlap", "How long the old key stays good.").Default("24h").String()
+	add(rotate, func(ctx context.Context, c *adminClient) error {
+		return c.makeKey(ctx, "/keys/"+url.PathEscape(*rotated)+"/rotate", map[string]string{"overlap": *overlap})
+	})
+	revoke := keys.Command("revoke", "End a key. Every process refuses it within 5 seconds.")
+	revoked := revoke.Arg("id", "The key's id.").Required().String()
+	add(revoke, func(ctx context.Context, c *adminClient) error {
+		return c.ask(ctx, http.MethodDelete, "/keys/"+url.PathEscape(*revoked), nil, &db.Key{})
+	})
+}
+
+func listKeys(ctx context.Context, c *adminClient) error {
+	var all []db.Key
+	if err := c.ask(ctx, http.MethodGet, "/keys", nil, &all); err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "ID\tTENANT\tALSO\tSCOPES\tSELECTOR\tEXPIRES\tREVOKED\tLAST USED\tDESCRIPTION")
+	for _, k := range all {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Tenant, dash(strings.Join(k.Tenants, ",")), strings.Join(k.Scopes, ","), dash(k.Selector),
+			timeOrDash(k.Expires), timeOrDash(k.Revoked), timeOrDash(k.LastUsed), oneLine(k.Description))
+	}
+	return out.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,254 @@
+// Package admin owns the HTTP API by which tenants and keys are administered, /api/v1/admin, and its description in
+// OpenAPI. It leaves to package db what may be changed by whom, and to package auth who comes in.
+package admin
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/prometheus/common/model"
+)
+
+// API answers requests that package auth has let in.
+type API struct {
+	db     *db.DB
+	logger *slog.Logger
+}
+
+// New returns an API over a database.
+func New(d *db.DB, logger *slog.Logger) *API { return &API{db: d, logger: logger} }
+
+// Endpoint is one endpoint of the API with what a key needs for it.
+type Endpoint struct {
+	Pattern string // as for [http.ServeMux]
+	Need    auth.Need
+	Handler http.Handler
+}
+
+// handler returns the data of an answer.
+type handler func(r *http.Request) (any, error)
+
+// Endpoints returns all endpoints.
+func (a *API) Endpoints() []Endpoint {
+	e := func(pattern string, need auth.Need, h handler) Endpoint {
+		return Endpoint{pattern, need, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })}
+	}
+	return []Endpoint{
+		e("GET /api/v1/admin/tenants", auth.Admin, a.tenants),
+		e("POST /api/v1/admin/tenants", auth.Operator, a.createTenant),
+		e("GET /api/v1/admin/tenants/{id}", auth.Admin, a.tenant),
+		e("PATCH /api/v1/admin/tenants/{id}", auth.Operator, a.updateTenant),
+		e("GET /api/v1/admin/keys", auth.Admin, a.keys),
+		e("POST /api/v1/admin/keys", auth.Admin, a.createKey),
+		e("GET /api/v1/admin/keys/{id}", auth.Admin, a.key),
+		e("POST /api/v1/admin/keys/{id}/rotate", auth.Admin, a.rotateKey),
+		e("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
+		e("GET /api/v1/admin/audit", auth.Admin, a.audit),
+		{"GET /api/v1/admin/openapi.yaml", auth.Open, http.HandlerFunc(describe)},
+	}
+}
+
+//go:embed openapi.yaml
+var files embed.FS
+
+// describe serves the description of the API, which is no secret.
+func describe(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	http.ServeFileFS(w, r, files, "openapi.yaml")
+}
+
+func actor(r *http.Request) db.Actor { return auth.KeyFrom(r.Context()).Actor() }
+
+func (a *API) tenants(r *http.Request) (any, error) { return a.db.Tenants(r.Context(), actor(r)) }
+
+func (a *API) tenant(r *http.Request) (any, error) {
+	return a.db.Tenant(r.Context(), actor(r), r.PathValue("id"))
+}
+
+// newTenant is the body of a request for a tenant.
+type newTenant struct {
+	ID          string `json:"id"`
+	Description string `json:"description"`
+}
+
+func (a *API) createTenant(r *http.Request) (any, error) {
+	var n newTenant
+	if err := decode(r, &n); err != nil {
+		return nil, err
+	}
+	return a.db.CreateTenant(r.Context(), actor(r), n.ID, n.Description)
+}
+
+// tenantChange is the body of a request to change one. What is left out stays.
+type tenantChange struct {
+	Description *string `json:"description"`
+	Disabled    *bool   `json:"disabled"`
+}
+
+func (a *API) updateTenant(r *http.Request) (any, error) {
+	var c tenantChange
+	if err := decode(r, &c); err != nil {
+		return nil, err
+	}
+	return a.db.UpdateTenant(r.Context(), actor(r), r.PathValue("id"), func(t *db.Tenant) {
+		if c.Description != nil {
+			t.Description = *c.Description
+		}
+		switch {
+		case c.Disabled == nil:
+		case !*c.Disabled:
+			t.Disabled = time.Time{}
+		case t.Disabled.IsZero():
+			t.Disabled = time.Now().UTC().Truncate(time.Millisecond)
+		}
+	})
+}
+
+func (a *API) keys(r *http.Request) (any, error) { return a.db.Keys(r.Context(), actor(r)) }
+
+func (a *API) key(r *http.Request) (any, error) {
+	return a.db.Key(r.Context(), actor(r), r.PathValue("id"))
+}
+
+// newKey is the body of a request for a key.
+type newKey struct {
+	Tenant      string         `json:"tenant"`
+	Description string         `json:"description"`
+	Scopes      []string       `json:"scopes"`
+	Tenants     []string       `json:"tenants"`
+	Selector    string         `json:"selector"`
+	ExpiresIn   model.Duration `json:"expires_in"`
+}
+
+// madeKey is the answer to it: the only one that has the secret.
+type madeKey struct {
+	*db.Key
+	Secret string `json:"key"`
+}
+
+func (a *API) createKey(r *http.Request) (any, error) {
+	var n newKey
+	if err := decode(r, &n); err != nil {
+		return nil, err
+	}
+	by := actor(r)
+	s := db.Spec{Tenant: n.Tenant, Description: n.Description, Scopes: n.Scopes, Tenants: n.Tenants, Selector: n.Selector}
+	if n.Tenant == "" {
+		s.Tenant = by.Tenants[0] // the key's own
+	}
+	if n.ExpiresIn > 0 {
+		s.Expires = time.Now().Add(time.Duration(n.ExpiresIn))
+	}
+	k, secret, err := a.db.CreateKey(r.Context(), by, s)
+	return madeKey{k, secret}, err
+}
+
+// rotation is the body of a request for a rotation.
+type rotation struct {
+	// Overlap is how long the old key stays good.
+	Overlap model.Duration `json:"overlap"`
+}
+
+func (a *API) rotateKey(r *http.Request) (any, error) {
+	o := rotation{Overlap: model.Duration(24 * time.Hour)}
+	if err := decode(r, &o); err != nil {
+		return nil, err
+	}
+	k, secret, err := a.db.RotateKey(r.Context(), actor(r), r.PathValue("id"), time.Duration(o.Overlap))
+	return madeKey{k, secret}, err
+}
+
+func (a *API) revokeKey(r *http.Request) (any, error) {
+	if err := a.db.RevokeKey(r.Context(), actor(r), r.PathValue("id")); err != nil {
+		return nil, err
+	}
+	return a.db.Key(r.Context(), actor(r), r.PathValue("id"))
+}
+
+func (a *API) audit(r *http.Request) (any, error) {
+	limit, err := number(r, "limit", 100)
+	if err != nil {
+		return nil, err
+	}
+	before, err := number(r, "before", 0)
+	if err != nil {
+		return nil, err
+	}
+	return a.db.Audit(r.Context(), actor(r), before, int(min(limit, db.MaxAudit)))
+}
+
+func number(r *http.Request, name string, otherwise int64) (int64, error) {
+	s := r.FormValue(name)
+	if s == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		return 0, store.Invalidf("%s: %q is not a positive number", name, s)
+	}
+	return n, nil
+}
+
+const maxBody = 64 << 10
+
+// decode reads a body. The content type is asked for because a page of another site cannot send it without leave,
+// while a browser would add the password that it remembers.
+func decode(r *http.Request, to any) error {
+	if r.Header.Get("Content-Type") != "application/json" {
+		return store.Invalidf("Content-Type: is %q, has to be application/json", r.Header.Get("Content-Type"))
+	}
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return store.Invalidf("cannot read the body: %w", err)
+	}
+	return nil
+}
+
+// statusOf is the table from errors to statuses.
+func statusOf(err error) (code int, typ string) {
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		return http.StatusNotFound, "not_found"
+	case errors.Is(err, db.ErrExists):
+		return http.StatusConflict, "conflict"
+	case errors.Is(err, db.ErrForbidden):
+		return http.StatusForbidden, "forbidden"
+	}
+	switch store.KindOf(err) {
+	case store.KindInvalid:
+		return http.StatusBadRequest, "bad_data"
+	case store.KindLimit:
+		return http.StatusUnprocessableEntity, "execution"
+	default:
+		return http.StatusServiceUnavailable, "unavailable"
+	}
+}
+
+// answer writes the envelope of the Prometheus API.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, h handler) {
+	data, err := h(r)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err == nil {
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data}) // a client that is gone hears nothing
+		return
+	}
+	code, typ := statusOf(err)
+	text := err.Error()
+	if code == http.StatusServiceUnavailable {
+		a.logger.Error("cannot answer a request of the administration", "path", r.URL.Path, "err", err)
+		text = "the metadata database does not answer; try again later" // the log says why, with hosts and users
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": typ, "error": text})
+}

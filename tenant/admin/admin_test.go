@@ -1,0 +1,278 @@
+package admin
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/metricstream/metricstream/internal/testenv"
+	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/db"
+	"go.yaml.in/yaml/v3"
+)
+
+// server is the API behind the guard, over one of the databases.
+type server struct {
+	http.Handler
+	db *db.DB
+}
+
+func newServer(t *testing.T, c db.Config) *server {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	g := auth.New(auth.Config{Enabled: true}, auth.Options{})
+	g.Open(d)
+	mux := http.NewServeMux()
+	for _, e := range New(d, logger).Endpoints() {
+		mux.Handle(e.Pattern, g.Protect(e.Need, e.Handler))
+	}
+	return &server{mux, d}
+}
+
+// ask sends a request with a key and reads the data of the answer, where the status is 200.
+func (s *server) ask(t *testing.T, key, method, path, body string, data any) int {
+	t.Helper()
+	r := httptest.NewRequest(method, "/api/v1/admin"+path, strings.NewReader(body))
+	r.Header.Set("X-API-Key", key)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	answer := struct {
+		Status, ErrorType, Error string
+		Data                     json.RawMessage
+	}{}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || (answer.Status == "success") != (w.Code == 200) || (w.Code == 200) != (answer.Error == "") {
+		t.Fatalf("%s %s: %d %s: %v", method, path, w.Code, w.Body, err)
+	}
+	if data != nil && w.Code == 200 {
+		if err := json.Unmarshal(answer.Data, data); err != nil {
+			t.Fatalf("%s: %v", answer.Data, err)
+		}
+	}
+	return w.Code
+}
+
+type made struct {
+	db.Key
+	Secret string `json:"key"`
+}
+
+// TestLife does everything by HTTP, on both databases, and takes PostgreSQL away.
+func TestLife(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { life(t, newServer(t, db.Config{})) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		p := testenv.StartPostgres(t)
+		s := newServer(t, db.Config{DSN: p.DSN})
+		operator := life(t, s)
+		p.Kill()
+		for _, request := range [][3]string{{"POST", "/tenants", `{"id":"x"}`}, {"GET", "/keys", ""}, {"POST", "/keys", `{"scopes":["read"]}`}, {"GET", "/audit", ""}} {
+			if code := s.ask(t, operator, request[0], request[1], request[2], nil); code != 503 {
+				t.Errorf("%v without the database: %d", request, code)
+			}
+		}
+		p.Restart()
+		for deadline := time.Now().Add(30 * time.Second); s.ask(t, operator, "POST", "/tenants", `{"id":"x"}`, nil) != 200; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("changes do not work again")
+			}
+		}
+	})
+}
+
+func life(t *testing.T, s *server) (operator string) {
+	t.Helper()
+	operator, err := s.db.FirstKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want int, key, method, path, body string, data any) {
+		t.Helper()
+		if got := s.ask(t, key, method, path, body, data); got != want {
+			t.Errorf("%s %s %s: %d, want %d", method, path, body, got, want)
+		}
+	}
+	expect(200, operator, "POST", "/tenants", `{"id":"team-a","description":"the a"}`, nil)
+	expect(409, operator, "POST", "/tenants", `{"id":"team-a"}`, nil)
+	expect(400, operator, "POST", "/tenants", `{"id":"a/b"}`, nil)
+	expect(400, operator, "POST", "/tenants", `{"name":"a"}`, nil)
+	expect(400, operator, "POST", "/tenants", `{`, nil)
+	expect(400, operator, "POST", "/tenants", strings.Repeat(" ", maxBody)+`{"id":"x"}`, nil)
+	expect(404, operator, "GET", "/tenants/nobody", "", nil)
+	var one db.Tenant
+	expect(200, operator, "PATCH", "/tenants/team-a", `{"disabled":true}`, &one)
+	if one.Disabled.IsZero() || one.Description != "the a" {
+		t.Errorf("%+v", one)
+	}
+	expect(200, operator, "PATCH", "/tenants/team-a", `{"disabled":false,"description":"A"}`, nil)
+	var all []db.Tenant
+	expect(200, operator, "GET", "/tenants", "", &all)
+	if len(all) != 2 || all[1].ID != "team-a" || all[1].Description != "A" || !all[1].Disabled.IsZero() {
+		t.Errorf("%+v", all)
+	}
+
+	var admin, reader, next made
+	expect(200, operator, "POST", "/keys", `{"tenant":"team-a","scopes":["admin"],"expires_in":"1h"}`, &admin)
+	if left := time.Until(admin.Expires); left > time.Hour || left < 50*time.Minute || admin.Tenant != "team-a" {
+		t.Errorf("%+v", admin)
+	}
+	expect(200, admin.Secret, "POST", "/keys", `{"scopes":["read"],"selector":"{a=\"b\"}"}`, &reader)
+	if reader.Tenant != "team-a" || reader.Selector != `{a="b"}` || !reader.Expires.IsZero() {
+		t.Errorf("%+v", reader)
+	}
+	expect(400, admin.Secret, "POST", "/keys", `{"scopes":["root"]}`, nil)
+	expect(403, admin.Secret, "POST", "/keys", `{"scopes":["read"],"tenant":"anonymous"}`, nil)
+	expect(403, admin.Secret, "POST", "/keys", `{"scopes":["admin"],"tenants":["*"]}`, nil)
+	expect(403, admin.Secret, "POST", "/tenants", `{"id":"mine"}`, nil)
+	expect(404, admin.Secret, "GET", "/tenants/anonymous", "", nil)
+	expect(403, reader.Secret, "GET", "/keys", "", nil)
+	expect(400, operator, "POST", "/keys/"+reader.ID+"/rotate", `{"overlap":"60d"}`, nil)
+	expect(200, admin.Secret, "POST", "/keys/"+reader.ID+"/rotate", `{}`, &next)
+	expect(403, next.Secret, "GET", "/keys", "", nil)
+	expect(200, admin.Secret, "DELETE", "/keys/"+next.ID, "", nil)
+	expect(401, next.Secret, "GET", "/keys", "", nil)
+	expect(404, admin.Secret, "DELETE", "/keys/0000", "", nil)
+	var keys []db.Key
+	expect(200, admin.Secret, "GET", "/keys", "", &keys)
+	if len(keys) != 3 {
+		t.Errorf("%d keys", len(keys))
+	}
+	var log []db.Entry
+	expect(200, operator, "GET", "/audit?limit=1", "", &log)
+	if len(log) != 1 || log[0].Action != "key.revoke" || log[0].Actor != "key "+admin.Prefix || log[0].Object != next.ID {
+		t.Errorf("%+v", log)
+	}
+	expect(400, operator, "GET", "/audit?limit=x", "", nil)
+	return operator
+}
+
+// TestForms of other sites carry no JSON: without its content type nothing is changed.
+func TestForms(t *testing.T) {
+	s := newServer(t, db.Config{})
+	operator, err := s.db.FirstKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/tenants", "/keys"} {
+		r := httptest.NewRequest("POST", "/api/v1/admin"+path, strings.NewReader(`{"id":"x","scopes":["read"]}`))
+		r.SetBasicAuth("", operator)
+		r.Header.Set("Content-Type", "text/plain")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "application/json") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// operation is an operation of the description.
+type operation struct {
+	Need     string `yaml:"x-need"`
+	Security any    `yaml:"security"`
+	Body     any    `yaml:"requestBody"`
+}
+
+type document struct {
+	Paths      map[string]map[string]yaml.Node
+	Components struct {
+		Schemas map[string]struct {
+			Required   []string
+			Properties map[string]struct {
+				Type  string
+				Items struct{ Enum []string }
+			}
+		}
+	}
+}
+
+func described(t *testing.T) document {
+	t.Helper()
+	w := httptest.NewRecorder()
+	describe(w, httptest.NewRequest("GET", "/api/v1/admin/openapi.yaml", nil))
+	var d document
+	if err := yaml.Unmarshal(w.Body.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestDescription has every endpoint with its need, and no other.
+func TestDescription(t *testing.T) {
+	var has, want []string
+	for path, operations := range described(t).Paths {
+		for method, node := range operations {
+			if method == "parameters" {
+				continue
+			}
+			var o operation
+			if err := node.Decode(&o); err != nil {
+				t.Fatal(err)
+			}
+			has = append(has, strings.ToUpper(method)+" "+path+" "+o.Need)
+			if (o.Security != nil) != (o.Need == "open") {
+				t.Errorf("%s %s: security does not go with the need", method, path)
+			}
+			if (o.Body != nil) != (method == "post" || method == "patch") {
+				t.Errorf("%s %s: has it a body?", method, path)
+			}
+		}
+	}
+	for _, e := range New(nil, nil).Endpoints() {
+		want = append(want, e.Pattern+" "+e.Need.String())
+	}
+	slices.Sort(has)
+	slices.Sort(want)
+	if d := cmp.Diff(want, has); d != "" {
+		t.Errorf("the endpoints (-) and the description (+) differ:\n%s", d)
+	}
+}
+
+// TestSchemas have the fields that the code has.
+func TestSchemas(t *testing.T) {
+	schemas := described(t).Components.Schemas
+	for name, v := range map[string]any{
+		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{},
+	} {
+		var want, has, always []string
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
+			tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if tag == "" {
+				continue
+			}
+			want = append(want, tag)
+			if !strings.HasPrefix(options, "omit") {
+				always = append(always, tag)
+			}
+		}
+		for property := range schemas[name].Properties {
+			has = append(has, property)
+		}
+		slices.Sort(want)
+		slices.Sort(has)
+		if d := cmp.Diff(want, has); d != "" {
+			t.Errorf("%s: the code (-) and the schema (+) differ:\n%s", name, d)
+		}
+		// An answer always has what is not left out.
+		if name == "Tenant" || name == "Key" || name == "Change" {
+			if d := cmp.Diff(always, schemas[name].Required); d != "" {
+				t.Errorf("%s: the code always has (-), the schema requires (+):\n%s", name, d)
+			}
+		}
+	}
+	for _, name := range []string{"Key", "NewKey"} {
+		if d := cmp.Diff(db.Scopes(), schemas[name].Properties["scopes"].Items.Enum); d != "" {
+			t.Errorf("scopes of %s:\n%s", name, d)
+		}
+	}
+}

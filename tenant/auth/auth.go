@@ -1,0 +1,176 @@
+// Package auth lets requests in: it finds the API key of a request, judges whether the key is good for the endpoint
+// and the tenant, and tells what is behind it, by the context, whose request it is. It looks only at memory. It leaves
+// the keys to package db, and to whoever registers an endpoint what the endpoint needs.
+package auth
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Keys is where keys and tenants come from, see [db.DB].
+type Keys interface{ Snapshot() *db.Snapshot }
+
+// Options are what a [Guard] works with besides its configuration.
+type Options struct {
+	// Now is the clock, time.Now when nil.
+	Now        func() time.Time
+	Registerer prometheus.Registerer
+}
+
+// Guard stands before the endpoints of a process. Its methods may be called from several goroutines at once.
+type Guard struct {
+	enabled bool
+	now     func() time.Time
+	keys    atomic.Pointer[Keys]
+	slow    *limiter
+	metrics *metrics
+}
+
+// New returns a guard that, where it is enabled, lets in only what is open, until Open gives it the keys.
+func New(c Config, o Options) *Guard {
+	g := &Guard{enabled: c.Enabled, now: o.Now}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	g.slow = newLimiter()
+	g.metrics = newMetrics(o.Registerer)
+	return g
+}
+
+// Open says where the keys are.
+func (g *Guard) Open(keys Keys) { g.keys.Store(&keys) }
+
+// Protect returns a handler that calls h for requests that may.
+func (g *Guard) Protect(need Need, h http.Handler) http.Handler {
+	return g.ProtectEach(func(*http.Request) Need { return need }, h)
+}
+
+// ProtectEach is Protect for a handler that has several endpoints.
+func (g *Guard) ProtectEach(need func(*http.Request) Need, h http.Handler) http.Handler {
+	if !g.enabled {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := need(r)
+		if n == Open {
+			h.ServeHTTP(w, r)
+			return
+		}
+		r, refused := g.judge(r, n)
+		if refused != nil {
+			refused.send(w)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// judge returns the request as it goes on, or why it does not.
+func (g *Guard) judge(r *http.Request, n Need) (*http.Request, *refusal) {
+	keys := g.keys.Load()
+	if keys == nil {
+		return r, unavailable("starting; the API keys are not there yet")
+	}
+	token := tokenOf(r)
+	if token == "" {
+		g.metrics.count("missing")
+		return r, unauthorized("an API key is needed: as `Authorization: Bearer KEY`, as the password of basic authentication, or as `X-API-Key: KEY`")
+	}
+	s, now := (*keys).Snapshot(), g.now()
+	k, verdict := s.Authenticate(token, now)
+	who := address(r.RemoteAddr)
+	if verdict != db.Unknown {
+		// Who guesses at one key does not shut out those who use another one from the same address.
+		id, _ := db.TokenID(token)
+		who += " " + id
+	}
+	if wait := g.slow.wait(who, now); wait > 0 {
+		g.metrics.count("slowed")
+		return r, tooMany(wait)
+	}
+	if verdict != db.Good {
+		g.slow.failed(who, now)
+		g.metrics.count(string(verdict))
+		return r, unauthorized("the API key is not known, has expired or was revoked")
+	}
+	if why := n.refusal(k); why != "" {
+		g.metrics.count("scope")
+		return r, forbidden(why)
+	}
+	id, refused := tenantOf(r, s, k, n)
+	if refused != nil {
+		g.metrics.count("tenant")
+		return r, refused
+	}
+	g.metrics.count(string(db.Good))
+	ctx := context.WithValue(tenant.NewContext(r.Context(), id), contextKey{}, k)
+	if ms := k.Matchers(); len(ms) > 0 {
+		ctx = tenant.WithMatchers(ctx, ms)
+	}
+	return r.WithContext(ctx), nil
+}
+
+// tenantOf returns the tenant that a request is for.
+func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refusal) {
+	id := k.Tenant
+	if r.Header.Get(tenant.Header) != "" {
+		var err error
+		if id, err = tenant.FromRequest(r); err != nil {
+			return "", badRequest(err.Error())
+		}
+	}
+	// One text for all reasons, so that nobody learns which tenants there are.
+	if !k.Covers(id) || !s.Active(id) && !(k.Everywhere() && n.administers()) {
+		return "", forbidden("the key may not speak for the tenant \"" + id + "\", or there is no such tenant")
+	}
+	return id, nil
+}
+
+type contextKey struct{}
+
+// KeyFrom returns the key that a request came with, nil where none was needed.
+func KeyFrom(ctx context.Context) *db.Key {
+	k, _ := ctx.Value(contextKey{}).(*db.Key)
+	return k
+}
+
+// tokenOf returns what a request gives as its key. Any user name goes with the password of basic authentication.
+func tokenOf(r *http.Request) string {
+	if key := r.Header.Get("X-API-Key"); key != "" {
+		return key
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	if scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(key)
+	}
+	return ""
+}
+
+// address returns the address that a request comes from; of IPv6 the part that one customer has for himself.
+func address(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.Unmap().Is4() {
+		return host
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return prefix.String()
+}
