@@ -3,138 +3,118 @@ package clickhouse_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/rollup"
 )
 
-// foldSimple is a stand-in.
-func foldSimple(r *rollup.Rows, times []int64, vals []float64, stepMs int64) {
-	last := -1
-	for i, t := range times {
-		v := vals[i]
-		end := rollup.EndMs(t, stepMs)
-		if last < 0 || r.EndsMs[last] != end {
-			last++
-			r.EndsMs = append(r.EndsMs, end)
-			r.N = append(r.N, 1)
-			r.Flags = append(r.Flags, 0)
-			r.StaleMs = append(r.StaleMs, 0)
-			r.FirstMs = append(r.FirstMs, t)
-			r.LastMs = append(r.LastMs, t)
-			r.PrevMs = append(r.PrevMs, 0)
-			r.First = append(r.First, v)
-			r.Last = append(r.Last, v)
-			r.Prev = append(r.Prev, 0)
-			r.FirstStartMs = append(r.FirstStartMs, 0)
-			r.LastStartMs = append(r.LastStartMs, 0)
-			r.Sum = append(r.Sum, v)
-			r.Min = append(r.Min, v)
-			r.Max = append(r.Max, v)
-			r.Comp = append(r.Comp, 0)
-			r.Resets = append(r.Resets, 0)
-			r.Changes = append(r.Changes, 0)
-			r.M2 = append(r.M2, 0)
+// BenchmarkTiers writes three hours of a fleet as a consumer does, in flushes of a second's worth at 100,000 samples, and
+// folds them: what raw and the tiers cost a raw sample, in bytes and in CPU time of this process and of the engine, with all
+// merges.
+func BenchmarkTiers(b *testing.B) {
+	for _, c := range []struct {
+		everyMs        int64
+		hosts, minimum int
+	}{{15_000, 100, 6}, {15_000, 100, 0}, {1_000, 7, 6}} {
+		b.Run(fmt.Sprintf("every=%dms/min_samples=%d", c.everyMs, c.minimum), func(b *testing.B) {
+			for b.Loop() {
+				benchTiers(b, c.everyMs, c.hosts, c.minimum)
+			}
+		})
+	}
+}
+
+func benchTiers(b *testing.B, everyMs int64, hosts, minimum int) {
+	const hours = 3
+	s, ctx := open(b), context.Background()
+	f := newFleet(hosts, 70)
+	write(b, s, &store.Batch{Series: f.series})
+	batch, samples := &store.Batch{}, 0
+	flush := func() {
+		samples += batch.Samples.Len()
+		write(b, s, batch)
+		batch.Reset()
+	}
+	raw := startMeter(b)
+	for at := int64(benchDayMs + 1); at <= benchDayMs+hours*3_600_000; at += everyMs {
+		if f.scrape(&batch.Samples, at-1_000); batch.Samples.Len() >= 100_000 {
+			flush()
+		}
+	}
+	flush()
+	optimize(b, s, "samples")
+	raw.report(b, "raw", samples)
+	tiers := startMeter(b)
+	d := rollup.NewDownsampler(rollup.Config{MinSamples: minimum}, rollup.Options{Tables: s, Logger: slog.New(slog.DiscardHandler)})
+	if err := d.FoldHours(ctx, rollup.Span{FromMs: benchDayMs, ToMs: benchDayMs + hours*3_600_000}, func(int64) {}); err != nil {
+		b.Fatal(err)
+	}
+	optimize(b, s, "rollup_1m", "rollup_1h")
+	tiers.report(b, "tiers", samples)
+	for _, table := range []string{"samples", "rollup_1m", "rollup_1h"} {
+		var rows, size uint64
+		const q = "SELECT sum(rows), sum(data_compressed_bytes) FROM system.parts WHERE active AND database = currentDatabase() AND table = '%s'"
+		if err := s.Scan(ctx, fmt.Sprintf(q, table), &rows, &size); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(size)/float64(samples), table+"-B/sample")
+		if rows > 0 {
+			b.ReportMetric(float64(size)/float64(rows), table+"-B/row")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func optimize(b *testing.B, s *clickhouse.Store, tables ...string) {
+	b.Helper()
+	for _, table := range tables {
+		if err := s.Exec(context.Background(), "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// meter measures the CPU time of this process and of its child, the engine.
+type meter struct{ own, engine time.Duration }
+
+func startMeter(b *testing.B) meter { return meter{clickhouse.CPUTime(), childCPU(b)} }
+
+func (m meter) report(b *testing.B, what string, samples int) {
+	own, engine := clickhouse.CPUTime()-m.own, childCPU(b)-m.engine
+	b.ReportMetric(float64(own.Nanoseconds())/float64(samples), what+"-own-ns/sample")
+	b.ReportMetric(float64(engine.Nanoseconds())/float64(samples), what+"-engine-ns/sample")
+}
+
+// childCPU returns the CPU time that the children of this process have used.
+func childCPU(b *testing.B) time.Duration {
+	b.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	const tick = 10 * time.Millisecond // of USER_HZ, which is 100 everywhere
+	total := time.Duration(0)
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		if fields[1] != strconv.Itoa(os.Getpid()) {
 			continue
 		}
-		mean := r.Sum[last] / float64(r.N[last])
-		r.N[last]++
-		r.Sum[last] += v
-		r.M2[last] += (v - mean) * (v - r.Sum[last]/float64(r.N[last]))
-		r.Min[last] = min(r.Min[last], v)
-		r.Max[last] = max(r.Max[last], v)
-		if v < r.Last[last] {
-			r.Comp[last] += r.Last[last]
-			r.Resets[last]++
-		}
-		if v != r.Last[last] {
-			r.Changes[last]++
-		}
-		r.Prev[last], r.PrevMs[last] = r.Last[last], r.LastMs[last]
-		r.Last[last], r.LastMs[last] = v, t
-	}
-}
-
-func BenchmarkTierRows(b *testing.B) {
-	for _, every := range []int64{1000, 15000} {
-		for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {
-			b.Run(fmt.Sprintf("%dms/%s", every, tier), func(b *testing.B) { benchTier(b, every, tier) })
+		for _, f := range fields[11:13] {
+			n, _ := strconv.Atoi(f)
+			total += time.Duration(n) * tick
 		}
 	}
-}
-
-func benchTier(b *testing.B, every int64, tier rollup.Tier) {
-	s := open(b)
-	f := newFleet(20, 35)
-	hours := 1
-	if tier == rollup.Hour {
-		hours = 24
-	}
-	if every == 1000 {
-		f = newFleet(4, 35)
-	}
-	n := int64(hours) * 3_600_000 / every
-	var all store.Samples
-	for i := range n {
-		f.scrape(&all, benchDayMs+i*every)
-	}
-	samples := all.Len()
-	per := map[store.Key]*store.SeriesData{}
-	var keys []store.Key
-	for i := range samples {
-		k := store.Key{Metric: all.Metrics[i], ID: all.IDs[i]}
-		if per[k] == nil {
-			per[k] = &store.SeriesData{}
-			keys = append(keys, k)
-		}
-		per[k].TimesMs = append(per[k].TimesMs, all.TimesMs[i])
-		per[k].Values = append(per[k].Values, store.Decimal{Exp: all.Exps[i], Mant: all.Mants[i]}.Float())
-	}
-	batch := &rollup.Batch{Tier: tier, Version: 1}
-	rows := 0
-	for _, k := range sortedKeys(keys) {
-		var r rollup.Rows
-		foldSimple(&r, per[k].TimesMs, per[k].Values, tier.StepMs())
-		rows += len(r.EndsMs)
-		batch.Series = append(batch.Series, rollup.Series{Key: k, Rows: r})
-	}
-	if err := s.Exec(context.Background(), "ALTER TABLE rollup_"+tier.String()+" MODIFY SETTING min_bytes_for_wide_part = 0"); err != nil {
-		b.Fatal(err)
-	}
-	cpu := clickhouse.CPUTime()
-	for b.Loop() {
-		if err := s.WriteRollups(context.Background(), batch); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(clickhouse.CPUTime()-cpu)/float64(b.N*rows), "cpu-ns/row")
-	table := "rollup_" + tier.String()
-	if err := s.Exec(context.Background(), "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
-		b.Fatal(err)
-	}
-	var cols []string
-	var total uint64
-	for _, c := range []string{"metric", "id", "bucket", "ver", "n", "flags", "exp", "last", "first_d", "prev_d", "min_d", "max_d", "sum_d", "comp_d", "m2", "first_o", "last_o", "prev_o", "stale_o", "resets", "changes", "first_st", "last_st", "class"} {
-		var size uint64
-		if err := s.Scan(context.Background(), "SELECT toUInt64(sum(column_data_compressed_bytes)) FROM system.parts_columns WHERE active AND database = currentDatabase() AND table = '"+table+"' AND column = '"+c+"'", &size); err != nil {
-			b.Fatal(err)
-		}
-		total += size
-		cols = append(cols, fmt.Sprintf("%s=%.2f", c, float64(size)/float64(rows)))
-	}
-	b.ReportMetric(float64(total)/float64(rows), "B/row")
-	b.ReportMetric(float64(total)/float64(samples), "B/sample")
-	b.Log(cols)
-}
-
-func sortedKeys(keys []store.Key) []store.Key {
-	out := append([]store.Key(nil), keys...)
-	for i := 1; i < len(out); i++ {
-		for j := i; j > 0 && out[j].Compare(out[j-1]) < 0; j-- {
-			out[j], out[j-1] = out[j-1], out[j]
-		}
-	}
-	return out
+	return total
 }
