@@ -52,6 +52,7 @@ func (n *node) warnOpen() {
 	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return
 	}
+	// Certificates of clients may keep others out, but one that is let in may do everything too.
 	n.logger.Warn("everyone who reaches this address may write and read everything: set auth.enabled, or listen on 127.0.0.1", "address", n.config.Web.ListenAddress)
 }
 

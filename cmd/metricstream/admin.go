@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,11 +23,14 @@ import (
 const keyVariable = "METRICSTREAM_API_KEY"
 
 // adminClient asks the administration of a running process.
-type adminClient struct{ url, keyFile string }
+type adminClient struct{ url, keyFile, caFile, certFile, certKeyFile string }
 
 func (c *adminClient) bind(cmd *kingpin.CmdClause) {
 	cmd.Flag("url", "Where MetricStream is. Default http://localhost:9009.").Default("http://localhost:9009").StringVar(&c.url)
 	cmd.Flag("key-file", "File with an API key of the scope admin. Without it the key is in the variable "+keyVariable+".").StringVar(&c.keyFile)
+	cmd.Flag("ca-file", "File with the authority of the server's certificate. Default: those that the machine trusts.").StringVar(&c.caFile)
+	cmd.Flag("cert-file", "File with a client's certificate, where the server asks for one.").StringVar(&c.certFile)
+	cmd.Flag("cert-key-file", "File with the key of the client's certificate.").StringVar(&c.certKeyFile)
 }
 
 func (c *adminClient) key() (string, error) {
@@ -39,6 +44,29 @@ func (c *adminClient) key() (string, error) {
 	return strings.TrimSpace(string(raw)), err
 }
 
+// client returns an HTTP client with the certificates that were given.
+func (c *adminClient) client() (*http.Client, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if c.caFile != "" {
+		raw, err := os.ReadFile(c.caFile)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(raw) {
+			return nil, fmt.Errorf("--ca-file: %s has no certificate", c.caFile)
+		}
+	}
+	if c.certFile != "" || c.certKeyFile != "" {
+		own, err := tls.LoadX509KeyPair(c.certFile, c.certKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("--cert-file and --cert-key-file: %w", err)
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	return &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config}, Timeout: 30 * time.Second}, nil
+}
+
 // ask sends a request with a body, nil for none, and reads the data of the answer.
 func (c *adminClient) ask(ctx context.Context, method, path string, body, data any) error {
 	key, err := c.key()
@@ -49,15 +77,18 @@ func (c *adminClient) ask(ctx context.Context, method, path string, body, data a
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+"/api/v1/admin"+path, bytes.NewReader(raw))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+key)
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ type flags struct {
 	configFile    string
 	configCheck   bool
 	listenAddress string
+	webConfigFile string
 	storagePath   string
 	kafkaBrokers  string
 	kafkaTopic    string
@@ -33,6 +34,7 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	bindLogFlags(cmd, f)
 	cmd.Flag("config.check", "Check the file and the flags, and exit.").BoolVar(&f.configCheck)
 	cmd.Flag("web.listen-address", fmt.Sprintf("Address for writes, queries and /metrics. Default %s.", d.Web.ListenAddress)).StringVar(&f.listenAddress)
+	cmd.Flag("web.config.file", "File with certificates for TLS 1.3, in the format of Prometheus' flag of this name; read again for each connection. Default: no TLS.").StringVar(&f.webConfigFile)
 	cmd.Flag("kafka.instance-id", "Name of this consumer, another for each, with which it comes back to its partitions at once after a restart.").StringVar(&f.kafkaInstance)
 	bindClickHouse(cmd, f)
 	cmd.Flag("auth.enabled", "Refuse requests without an API key; the first start prints a first key. Default: everyone is let in.").BoolVar(&f.authEnabled)
@@ -67,6 +69,7 @@ func (f *flags) load() (config.Config, error) {
 		key   *string
 	}{
 		{f.listenAddress, &c.Web.ListenAddress},
+		{f.webConfigFile, &c.Web.ConfigFile},
 		{f.storagePath, &c.Storage.Path},
 		{f.kafkaTopic, &c.Kafka.Topic},
 		{f.kafkaInstance, &c.Kafka.InstanceID},
@@ -92,6 +95,7 @@ func shown(f *flags, c config.Config) map[string]string {
 	return map[string]string{
 		"config.file":        f.configFile,
 		"web.listen-address": c.Web.ListenAddress,
+		"web.config.file":    c.Web.ConfigFile,
 		"storage.path":       c.Storage.Path,
 		"kafka.brokers":      strings.Join(c.Kafka.Brokers, ","),
 		"kafka.topic":        c.Kafka.Topic,

@@ -13,6 +13,9 @@ func (n *node) greet(address string) {
 		port = strings.TrimPrefix(address, ":")
 	}
 	base := "http://localhost:" + port
+	if n.config.Web.ConfigFile != "" {
+		base = "https://localhost:" + port
+	}
 	fmt.Printf("\nMetricStream is ready (%s).\n\n", n.role.name)
 	if n.role.receives {
 		fmt.Printf("  Write, in prometheus.yml:   remote_write: [{url: %s/api/v1/write}]\n", base)

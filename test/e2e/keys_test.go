@@ -60,10 +60,14 @@ func administer(t *testing.T, method, address, path, body string, data any) int 
 	return resp.StatusCode
 }
 
-// keyCommand runs `metricstream key create` or the like and returns what it prints, the key.
+// keyCommand runs `metricstream key create` or the like against a node, nil where the arguments have the address, and
+// returns what it prints, the key.
 func keyCommand(t *testing.T, n *node, operator string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append(args, "--url="+n.url)...)
+	if n != nil {
+		args = append(args, "--url="+n.url)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = append(os.Environ(), "METRICSTREAM_API_KEY="+operator)
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
@@ -159,7 +163,12 @@ func TestKeys(t *testing.T) {
 	for _, n := range []*node{receiver, querier} {
 		testenv.WaitOK(t, n.Process, n.url+"/-/ready", time.Minute)
 	}
+	late := launch(t, "receiver", t.TempDir(), shared...)
+	eventually(t, readyWithin, "a receiver that starts now to wait, and to let nobody in", func() error {
+		return status(with(operator, late.url)+"/metrics", http.StatusServiceUnavailable)
+	})
 	postgres.Restart()
+	testenv.WaitOK(t, late.Process, late.url+"/-/ready", readyWithin)
 	eventually(t, 30*time.Second, "changes to work again", func() error {
 		if code := administer(t, "POST", with(operator, receiver.url), "/tenants", `{"id":"c"}`, nil); code != http.StatusOK {
 			return fmt.Errorf("%d", code)

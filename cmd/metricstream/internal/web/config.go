@@ -13,6 +13,9 @@ type Config struct {
 
 	// ReadTimeout bounds reading one request, its body included.
 	ReadTimeout time.Duration `yaml:"read_timeout"`
+
+	// ConfigFile is a file with certificates in the format of Prometheus' --web.config.file; empty is no TLS.
+	ConfigFile string `yaml:"config_file"`
 }
 
 // DefaultConfig returns the defaults.
@@ -27,6 +30,11 @@ func (c Config) Validate() error {
 	}
 	if c.ReadTimeout <= 0 {
 		return fmt.Errorf("web.read_timeout: %v is not a positive duration, such as 1m", c.ReadTimeout)
+	}
+	if c.ConfigFile != "" {
+		if _, err := loadTLS(c.ConfigFile); err != nil {
+			return fmt.Errorf("web.config_file: cannot use %s: %w", c.ConfigFile, err)
+		}
 	}
 	return nil
 }

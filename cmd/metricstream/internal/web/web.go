@@ -4,6 +4,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ type Server struct {
 	logger   *slog.Logger
 	listener net.Listener
 	always   *Router
+	tls      *certificates // nil without TLS
 
 	mu   sync.RWMutex // held for reading while open's handler serves a request
 	open *opened
@@ -64,8 +66,15 @@ func New(c Config, guard *auth.Guard, metrics http.Handler, logger *slog.Logger)
 // Routes returns the endpoints that are served from the start.
 func (s *Server) Routes() []Route { return s.always.Routes() }
 
-// Listen takes the address, so that an address in use is an error of the start and not of a loop.
+// Listen takes the address and reads the certificates, so that an address in use is an error of the start and not of a
+// loop.
 func (s *Server) Listen() error {
+	if s.config.ConfigFile != "" {
+		var err error
+		if s.tls, err = newCertificates(s.config.ConfigFile, s.logger); err != nil {
+			return err
+		}
+	}
 	l, err := net.Listen("tcp", s.config.ListenAddress)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (web.listen_address): %w", s.config.ListenAddress, err)
@@ -87,7 +96,14 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(s.listener) }()
+	go func() {
+		if s.tls == nil {
+			failed <- srv.Serve(s.listener)
+			return
+		}
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: s.tls.config}
+		failed <- srv.ServeTLS(s.listener, "", "")
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("cannot serve HTTP on %s: %w", s.config.ListenAddress, err)

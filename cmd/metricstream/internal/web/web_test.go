@@ -32,6 +32,13 @@ func startWith(t *testing.T, logger *slog.Logger) (s *Server, url string, stop f
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
+	stop = run(t, s)
+	return s, "http://" + s.Addr().String(), stop
+}
+
+// run runs a server until the test ends or stop is called.
+func run(t *testing.T, s *Server) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -42,7 +49,7 @@ func startWith(t *testing.T, logger *slog.Logger) (s *Server, url string, stop f
 		}
 	})
 	t.Cleanup(stop)
-	return s, "http://" + s.Addr().String(), stop
+	return stop
 }
 
 func get(t *testing.T, url string) (int, string) {
