@@ -111,7 +111,7 @@ func (a *API) setCORS(w http.ResponseWriter, r *http.Request) {
 	if origin == "" {
 		return
 	}
-	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, X-Read-Consistency, X-Read-Consistency-Offsets")
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, X-MetricStream-Resolution, X-Read-Consistency, X-Read-Consistency-Offsets")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
 	h.Set("Access-Control-Expose-Headers", "Date")
 	if a.Config.CORSOrigin == ".*" {
