@@ -21,6 +21,7 @@ import (
 	"github.com/metricstream/metricstream/store/clickhouse/engine"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/store/rollup"
+	"github.com/metricstream/metricstream/tenant"
 	"github.com/metricstream/metricstream/tenant/access"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
@@ -117,7 +118,9 @@ func (n *node) addConsumer(context.Context) error {
 	})
 	n.stack.Go("the consumer", consumer.Run)
 	n.addDownsampler(consumer)
-	janitor := retention.NewJanitor(n.parts.policies, n.parts.store, retention.Options{Logger: n.logger, Registerer: n.registry})
+	janitor := retention.NewJanitor(n.parts.policies, n.parts.store, retention.Options{
+		Owner: func() bool { return consumer.Has(0) }, Logger: n.logger, Registerer: n.registry,
+	})
 	n.stack.Go("the janitor", janitor.Run)
 	return nil
 }
@@ -181,6 +184,7 @@ func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(h
 	for _, prefix := range prefixes {
 		a.Register(reads, prefix)
 		n.routeReads(prefix, a, handler)
+		n.mux.Handle("GET "+prefix+"/api/v1/status/retention", auth.Read, retention.Status(n.parts.policies, rollups, tenant.FromRequest))
 	}
 	return nil
 }

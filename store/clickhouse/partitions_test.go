@@ -60,6 +60,13 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 	if err := s.SetHours(ctx, append(states, open)); err != nil {
 		t.Fatal(err)
 	}
+	marks, err := s.Marks(ctx, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ClearMarks(ctx, marks); err != nil {
+		t.Fatal(err)
+	}
 	now := time.UnixMilli((first + days) * dayMs)
 	janitor := retention.NewJanitor(policies, s, retention.Options{Now: func() time.Time { return now }})
 	check := func(want map[string]uint64) {

@@ -107,8 +107,12 @@ func (p *Policies) Longest() time.Duration {
 	return time.Duration(most)
 }
 
-// interval is how often the janitor looks: partitions are days.
-const interval = 10 * time.Minute
+// interval is how often the janitor looks: partitions are days. One that is not the owner looks more often whether it has
+// become that.
+const (
+	interval      = 10 * time.Minute
+	ownerInterval = 10 * time.Second
+)
 
 // Janitor drops partitions whose time is over.
 type Janitor struct {
@@ -166,14 +170,16 @@ func NewJanitor(policies *Policies, partitions Partitions, o Options) *Janitor {
 // Run sweeps now and again until ctx ends.
 func (j *Janitor) Run(ctx context.Context) error {
 	for {
+		wait := ownerInterval
 		if j.owner() {
+			wait = interval
 			if err := j.Sweep(ctx); err != nil && ctx.Err() == nil {
 				j.failures.Inc()
 				j.logger.Warn("cannot drop what is past its retention; trying again", "err", err, "next_try_in", interval)
 			}
 		}
 		select {
-		case <-time.After(interval):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil
 		}

@@ -44,6 +44,24 @@ func TestDownsampling(t *testing.T) {
 	folded("first")
 	write("late")
 	folded("again")
+	for path, want := range map[string][]string{
+		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000):   {`"54"]`, `"tier":"1h"`},
+		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000+1): {`"54"]`, `"tier":"`},
+		"/api/v1/status/retention": {`"tier":"1h","keep":"1y","spans":[{"from":`, `"tier":"raw","keep":"1w"`},
+	} {
+		eventually(t, time.Minute, path, func() error {
+			body, err := getAs(n.url+path, "")
+			if err != nil {
+				return err
+			}
+			for _, one := range want {
+				if err := contains(body, one); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
 	span := []string{"rollup", "--storage.path=" + data, "--from=" + time.UnixMilli(end-3*hour).UTC().Format(time.RFC3339), "--to=" + time.UnixMilli(end).UTC().Format(time.RFC3339)}
 	if !n.Interrupt() {
 		t.Fatal("the process did not stop by itself")
