@@ -51,7 +51,7 @@ SETTINGS non_replicated_deduplication_window = 0,
 
 CREATE TABLE IF NOT EXISTS rollup_1h AS rollup_1m
 ENGINE = ReplacingMergeTree(ver)
-PARTITION BY (class, toInt32(floor((bucket - 1) / 44640)))
+PARTITION BY (class, toInt32(floor((bucket - 1) / 131040)))
 ORDER BY (metric, id, bucket)
 SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
@@ -91,7 +91,7 @@ SETTINGS non_replicated_deduplication_window = 0,
 
 CREATE TABLE IF NOT EXISTS rollup_histograms_1h AS rollup_histograms_1m
 ENGINE = ReplacingMergeTree(ver)
-PARTITION BY (class, toInt32(floor((bucket - 1) / 44640)))
+PARTITION BY (class, toInt32(floor((bucket - 1) / 131040)))
 ORDER BY (metric, id, bucket)
 SETTINGS non_replicated_deduplication_window = 0,
     fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
