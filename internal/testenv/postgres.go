@@ -2,10 +2,14 @@ package testenv
 
 import (
 	"database/sql"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +101,30 @@ func (p *Postgres) remove() {
 
 // Kill ends the server by SIGKILL.
 func (p *Postgres) Kill() { p.process.Kill() }
+
+// Hang stops all of the server's processes where they are, as a machine does that is out of memory, until Continue.
+func (p *Postgres) Hang() { p.signal(syscall.SIGSTOP) }
+
+// Continue ends Hang.
+func (p *Postgres) Continue() { p.signal(syscall.SIGCONT) }
+
+// signal reaches the first process and those that it has made, each of which leads a group of its own.
+func (p *Postgres) signal(s syscall.Signal) {
+	first := p.process.Cmd.Process.Pid
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", first, first))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, pid := range append(strings.Fields(string(children)), fmt.Sprint(first)) {
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if err := syscall.Kill(n, s); err != nil && err != syscall.ESRCH {
+			p.t.Fatal(err)
+		}
+	}
+}
 
 // Restart starts the server again on the same address, with its data, after Kill.
 func (p *Postgres) Restart() {

@@ -8,7 +8,9 @@ import (
 // Config is the section `metadata` of the configuration.
 type Config struct {
 	// DSN is a PostgreSQL database, postgres://user:password@host:5432/database. Empty is an SQLite file in the
-	// data folder, which one process can use.
+	// data folder, which one process can use. As with every client of PostgreSQL, sslmode in it says what is asked of TLS:
+	// verify-full checks the server's certificate (sslrootcert names the authority), disable is for loopback; without
+	// it TLS is needed.
 	DSN string `yaml:"dsn"`
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/store"
 )
 
@@ -353,5 +354,44 @@ func BenchmarkAuthenticate(b *testing.B) {
 		if _, v := s.Authenticate(token, now); v != Good {
 			b.Fatal(v)
 		}
+	}
+}
+
+// TestHangs stops PostgreSQL without ending it: what is known goes on to be known, a change ends with an error, and all
+// works when the server goes on.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	p := testenv.StartPostgres(t)
+	b := &backend{config: Config{DSN: p.DSN}, server: p}
+	d := b.open(t, newClock())
+	_, token := mustKey(t, d, Spec{Tenant: store.DefaultTenant, Scopes: []string{"read"}})
+	p.Hang()
+	begin := time.Now()
+	_, err := d.CreateTenant(t.Context(), root, "a", "")
+	t.Logf("a change ended after %v: %v", time.Since(begin).Round(time.Millisecond), err)
+	if err == nil || store.KindOf(err) != store.KindUnavailable || verdict(d, token) != Good {
+		t.Errorf("a change: %v, the key is %s", err, verdict(d, token))
+	}
+	p.Continue()
+	within(t, 30*time.Second, "a change", func() bool {
+		_, err := d.CreateTenant(t.Context(), root, "b", "")
+		return err == nil || errors.Is(err, ErrExists)
+	})
+}
+
+// TestStopsWhileHanging: a server that does not answer does not keep the process from stopping.
+func TestStopsWhileHanging(t *testing.T) {
+	t.Parallel()
+	p := testenv.StartPostgres(t)
+	b := &backend{config: Config{DSN: p.DSN}, server: p}
+	_, stop := b.start(t, newClock())
+	p.Hang()
+	defer p.Continue()
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(time.Minute):
+		t.Error("it does not stop")
 	}
 }

@@ -24,8 +24,13 @@ type backend struct {
 
 // onBoth runs a test on both databases, empty each time.
 func onBoth(t *testing.T, test func(t *testing.T, b *backend)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, &backend{dir: t.TempDir()}) })
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, &backend{dir: t.TempDir()})
+	})
 	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
 		p := testenv.StartPostgres(t)
 		test(t, &backend{config: Config{DSN: p.DSN}, server: p})
 	})

@@ -16,9 +16,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lib/pq"
 	"github.com/prometheus/client_golang/prometheus"
 
-	_ "github.com/lib/pq"  // the driver "postgres"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -106,9 +106,12 @@ func (d *DB) openPostgres(dsn string) error {
 	}
 	u.RawQuery = q.Encode()
 	d.dsn = u.String()
-	if d.sql, err = sql.Open("postgres", d.dsn); err != nil {
+	connector, err := pq.NewConnector(d.dsn)
+	if err != nil {
 		return fmt.Errorf("cannot open PostgreSQL (metadata.dsn): %w", err)
 	}
+	connector.Dialer(&statements{})
+	d.sql = sql.OpenDB(connector)
 	d.sql.SetMaxOpenConns(4)
 	return nil
 }

@@ -26,7 +26,7 @@ const (
 func (d *DB) Run(ctx context.Context) error {
 	var changes <-chan *pq.Notification // nil for SQLite: never
 	if d.postgres {
-		listener := pq.NewListener(d.dsn, 100*time.Millisecond, 5*time.Second, nil)
+		listener := pq.NewDialListener(&listening{ctx: ctx}, d.dsn, 100*time.Millisecond, 5*time.Second, nil)
 		// Listen waits for the first connection; the loop does not.
 		listening := make(chan struct{})
 		go func() {
