@@ -99,8 +99,12 @@ func (p *Postgres) remove() {
 	p.t.Errorf("cannot remove %s", p.dir)
 }
 
-// Kill ends the server by SIGKILL.
-func (p *Postgres) Kill() { p.process.Kill() }
+// Kill ends the server by SIGKILL: all of its processes, because one that serves a connection may do one more thing
+// before it sees that the first is gone.
+func (p *Postgres) Kill() {
+	p.signal(syscall.SIGKILL)
+	p.process.Kill()
+}
 
 // Hang stops all of the server's processes where they are, as a machine does that is out of memory, until Continue.
 func (p *Postgres) Hang() { p.signal(syscall.SIGSTOP) }
