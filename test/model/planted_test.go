@@ -55,9 +55,6 @@ var planted = []struct {
 	{"tables that are restored under a consumer are written on", 5000, []mutation{
 		{"restored.go", `if progress[partition] < next {`, `if progress[partition] < next && !BUG {`},
 	}},
-	{"a flush that failed goes on where it failed", 20000, []mutation{
-		{"flush.go", `err = c.writeRecords(ctx, good, p.progress)`, `if BUG { good = nil }; err = c.writeRecords(ctx, good, p.progress)`},
-	}},
 	{"a new topic has no label sets", 5000, []mutation{
 		{"producer.go", `if changed {`, `if changed && !BUG {`},
 	}},
