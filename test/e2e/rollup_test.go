@@ -44,9 +44,10 @@ func TestDownsampling(t *testing.T) {
 	folded("first")
 	write("late")
 	folded("again")
+	// A second later the window is without the first sample of each series, which stands where it is open.
 	for path, want := range map[string][]string{
 		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000):   {`"54"]`, `"tier":"1h"`},
-		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000+1): {`"54"]`, `"tier":"`},
+		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000+1): {`"51"]`, `"tier":"`},
 		"/api/v1/status/retention": {`"tier":"1h","keep":"1y","spans":[{"from":`, `"tier":"raw","keep":"1w"`},
 	} {
 		eventually(t, time.Minute, path, func() error {
