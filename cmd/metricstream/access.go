@@ -15,10 +15,12 @@ import (
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
-// openMetadata opens the database of tenants and keys, and lets those in that have one.
+// openMetadata opens the metadata database where there is one, and lets those in that have a key.
 func (n *node) openMetadata(ctx context.Context) error {
 	if !n.config.Auth.Enabled {
 		n.warnOpen()
+	}
+	if !n.role.embeds() && n.config.Metadata.DSN == "" {
 		return nil
 	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
@@ -30,6 +32,9 @@ func (n *node) openMetadata(ctx context.Context) error {
 	}
 	n.stack.Push("the metadata database", func(context.Context) error { return n.parts.metadata.Close() })
 	n.stack.Go("the metadata", n.parts.metadata.Run)
+	if !n.config.Auth.Enabled {
+		return nil
+	}
 	if err := n.retry(ctx, "the metadata database", func() error { return n.makeFirstKey(ctx) }); err != nil {
 		return err
 	}
@@ -56,15 +61,26 @@ func (n *node) warnOpen() {
 	n.logger.Warn("everyone who reaches this address may write and read everything: set auth.enabled, or listen on 127.0.0.1", "address", n.config.Web.ListenAddress)
 }
 
-// addAdmin serves the administration, where there is one.
+// handleAdmin serves an endpoint of the administration, or says how to turn it on.
+func (n *node) handleAdmin(pattern string, need auth.Need, h http.Handler) {
+	switch {
+	case need == auth.Open:
+	case !n.config.Auth.Enabled && !n.config.Web.EnableAdminAPI:
+		h = auth.Closed("the administration is off: set auth.enabled (--auth.enabled), or web.enable_admin_api (--web.enable-admin-api) to let everyone who reaches this address use it")
+	case n.parts.metadata == nil:
+		h = auth.Closed("the administration needs a database: set metadata.dsn (--metadata.dsn)")
+	case !n.config.Auth.Enabled:
+		h = auth.Unguarded(h)
+	}
+	n.mux.Handle(pattern, need, h)
+}
+
+// addAdmin serves the administration.
 func (n *node) addAdmin(served []web.Route) {
-	if n.parts.metadata == nil {
-		return
-	}
 	for _, e := range admin.New(n.parts.metadata, n.logger).Endpoints() {
-		n.mux.Handle(e.Pattern, e.Need, e.Handler)
+		n.handleAdmin(e.Pattern, e.Need, e.Handler)
 	}
-	n.mux.Handle("GET /api/v1/admin/routes", auth.Operator, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	n.handleAdmin("GET /api/v1/admin/routes", auth.Operator, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		showRoutes(w, append(served, n.mux.Routes()...))
 	}))
 }

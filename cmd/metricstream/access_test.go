@@ -39,7 +39,7 @@ func (c counted) Stats(ctx context.Context, tenant string, limit int) (store.Sta
 	return s, err
 }
 
-// guarded is a whole process with auth.enabled, over a store in memory.
+// guarded is a whole process over a store in memory.
 type guarded struct {
 	*node
 	url  string
@@ -62,10 +62,17 @@ func (g *guarded) later() {
 	g.now = g.now.Add(time.Minute)
 }
 
+// startGuarded starts one with auth.enabled, and startNode one with the configuration that change makes.
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
+	return startNode(t, func(c *config.Config) { c.Auth.Enabled = true })
+}
+
+func startNode(t *testing.T, change func(*config.Config)) *guarded {
+	t.Helper()
 	c := config.Default()
-	c.Auth.Enabled, c.Storage.Path, c.Web.ListenAddress = true, t.TempDir(), "127.0.0.1:0"
+	c.Storage.Path, c.Web.ListenAddress = t.TempDir(), "127.0.0.1:0"
+	change(&c)
 	logger := slog.New(slog.DiscardHandler)
 	g := &guarded{now: time.Now()}
 	g.node = &node{
@@ -154,6 +161,34 @@ func (g *guarded) list(t *testing.T, operator string) []route {
 		t.Fatalf("%d %s: %v", code, text, err)
 	}
 	return answer.Data
+}
+
+// TestAdministrationWithoutKeys is closed until one of two settings opens it; then everyone is the operator.
+func TestAdministrationWithoutKeys(t *testing.T) {
+	off := startNode(t, func(*config.Config) {})
+	for _, path := range []string{"tenants", "keys", "audit", "routes", "keys/x"} {
+		code, text := off.ask(t, "GET", "/api/v1/admin/"+path, "", "", nil)
+		if code != 403 || !strings.Contains(text, "auth.enabled") || !strings.Contains(text, "web.enable_admin_api") {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	if code, _ := off.ask(t, "GET", "/api/v1/admin/openapi.yaml", "", "", nil); code != 200 {
+		t.Errorf("the description: %d", code)
+	}
+	on := startNode(t, func(c *config.Config) { c.Web.EnableAdminAPI = true })
+	json := []string{"Content-Type", "application/json"}
+	for body, path := range map[string]string{`{"id":"c"}`: "tenants", `{"scopes":["read"]}`: "keys"} {
+		if code, text := on.ask(t, "POST", "/api/v1/admin/"+path, "", "", strings.NewReader(body), json...); code != 200 {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	if code, text := on.ask(t, "GET", "/api/v1/admin/audit", "", "", nil); code != 200 || !strings.Contains(text, "someone at 127.0.0.1") {
+		t.Errorf("%d %s", code, text)
+	}
+	// Keys are not looked at.
+	if code, text := on.ask(t, "GET", "/api/v1/query?query=up", "ms_garbage", "", nil); code != 200 {
+		t.Errorf("%d %s", code, text)
+	}
 }
 
 // TestRoutes holds what each endpoint needs against a list that people have looked at: a new endpoint has to be added

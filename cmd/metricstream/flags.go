@@ -21,6 +21,7 @@ type flags struct {
 	kafkaInstance string
 	clickhouseDSN string
 	authEnabled   bool
+	adminAPI      bool
 	metadataDSN   string
 	logLevel      string
 	logFormat     string
@@ -38,7 +39,8 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	cmd.Flag("kafka.instance-id", "Name of this consumer, another for each, with which it comes back to its partitions at once after a restart.").StringVar(&f.kafkaInstance)
 	bindClickHouse(cmd, f)
 	cmd.Flag("auth.enabled", "Refuse requests without an API key; the first start prints a first key. Default: everyone is let in.").BoolVar(&f.authEnabled)
-	cmd.Flag("metadata.dsn", "PostgreSQL for tenants and API keys, postgres://user:password@host:5432/database. Without it they are in a file in the data folder.").StringVar(&f.metadataDSN)
+	cmd.Flag("web.enable-admin-api", "Serve /api/v1/admin without auth.enabled too, to everyone who reaches the address. Default: only with auth.enabled.").BoolVar(&f.adminAPI)
+	cmd.Flag("metadata.dsn", "PostgreSQL for tenants, API keys, users and limits, postgres://user:password@host:5432/database. Without it they are in a file in the data folder.").StringVar(&f.metadataDSN)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
 	return f
@@ -86,6 +88,7 @@ func (f *flags) load() (config.Config, error) {
 		c.Kafka.Brokers = strings.Split(f.kafkaBrokers, ",")
 	}
 	c.Auth.Enabled = c.Auth.Enabled || f.authEnabled
+	c.Web.EnableAdminAPI = c.Web.EnableAdminAPI || f.adminAPI
 	return c, c.Validate()
 }
 
@@ -93,17 +96,18 @@ func (f *flags) load() (config.Config, error) {
 func shown(f *flags, c config.Config) map[string]string {
 	c = c.Redacted()
 	return map[string]string{
-		"config.file":        f.configFile,
-		"web.listen-address": c.Web.ListenAddress,
-		"web.config.file":    c.Web.ConfigFile,
-		"storage.path":       c.Storage.Path,
-		"kafka.brokers":      strings.Join(c.Kafka.Brokers, ","),
-		"kafka.topic":        c.Kafka.Topic,
-		"kafka.instance-id":  c.Kafka.InstanceID,
-		"clickhouse.dsn":     c.ClickHouse.DSN,
-		"auth.enabled":       strconv.FormatBool(c.Auth.Enabled),
-		"metadata.dsn":       c.Metadata.DSN,
-		"log.level":          c.Log.Level,
-		"log.format":         c.Log.Format,
+		"config.file":          f.configFile,
+		"web.listen-address":   c.Web.ListenAddress,
+		"web.config.file":      c.Web.ConfigFile,
+		"storage.path":         c.Storage.Path,
+		"kafka.brokers":        strings.Join(c.Kafka.Brokers, ","),
+		"kafka.topic":          c.Kafka.Topic,
+		"kafka.instance-id":    c.Kafka.InstanceID,
+		"clickhouse.dsn":       c.ClickHouse.DSN,
+		"auth.enabled":         strconv.FormatBool(c.Auth.Enabled),
+		"metadata.dsn":         c.Metadata.DSN,
+		"web.enable-admin-api": strconv.FormatBool(c.Web.EnableAdminAPI),
+		"log.level":            c.Log.Level,
+		"log.format":           c.Log.Format,
 	}
 }

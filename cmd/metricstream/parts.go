@@ -36,7 +36,7 @@ type parts struct {
 	policies *retention.Policies
 	store    *clickhouse.Store
 	log      *kafka.Log
-	metadata *db.DB // nil without auth.enabled
+	metadata *db.DB // nil in a role of a cluster without metadata.dsn
 }
 
 // permanent says that opening something again cannot help.

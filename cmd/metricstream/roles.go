@@ -13,6 +13,9 @@ var roles = []role{
 	{name: "querier", help: "Answer the Prometheus HTTP API from ClickHouse.", queries: true},
 }
 
+// embeds tells whether the role may have embedded parts, which only one process can use.
+func (r role) embeds() bool { return r.name == "all" }
+
 // needsLog and needsStore tell which parts a role opens.
 func (r role) needsLog() bool   { return r.receives || r.consumes }
 func (r role) needsStore() bool { return r.consumes || r.queries }

@@ -70,7 +70,7 @@ func run(ctx context.Context, r role, f *flags) error {
 // check refuses what a role of a cluster cannot do alone.
 func (r role) check(c config.Config) error {
 	switch {
-	case r.name == "all":
+	case r.embeds():
 		return nil
 	case c.Auth.Enabled && c.Metadata.DSN == "":
 		return fmt.Errorf("a %s with auth.enabled needs PostgreSQL: set metadata.dsn (--metadata.dsn); the embedded database works only in one process, `metricstream all`", r.name)

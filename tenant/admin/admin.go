@@ -65,7 +65,7 @@ func describe(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, files, "openapi.yaml")
 }
 
-func actor(r *http.Request) db.Actor { return auth.KeyFrom(r.Context()).Actor() }
+func actor(r *http.Request) db.Actor { return auth.ActorFrom(r.Context()) }
 
 func (a *API) tenants(r *http.Request) (any, error) { return a.db.Tenants(r.Context(), actor(r)) }
 
@@ -142,7 +142,7 @@ func (a *API) createKey(r *http.Request) (any, error) {
 	by := actor(r)
 	s := db.Spec{Tenant: n.Tenant, Description: n.Description, Scopes: n.Scopes, Tenants: n.Tenants, Selector: n.Selector}
 	if n.Tenant == "" {
-		s.Tenant = by.Tenants[0] // the key's own
+		s.Tenant = by.Home()
 	}
 	if n.ExpiresIn > 0 {
 		s.Expires = time.Now().Add(time.Duration(n.ExpiresIn))

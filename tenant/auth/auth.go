@@ -144,6 +144,30 @@ func KeyFrom(ctx context.Context) *db.Key {
 	return k
 }
 
+// ActorFrom returns who sent a request, as one who changes things: one who may do nothing where nobody was let in.
+func ActorFrom(ctx context.Context) db.Actor {
+	if k := KeyFrom(ctx); k != nil {
+		return k.Actor()
+	}
+	by, _ := ctx.Value(actorKey{}).(db.Actor)
+	return by
+}
+
+type actorKey struct{}
+
+// Unguarded returns a handler for processes without auth.enabled: everyone is an operator there.
+func Unguarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		by := db.Actor{Name: "someone at " + address(r.RemoteAddr), Tenants: []string{db.AllTenants}}
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, by)))
+	})
+}
+
+// Closed returns a handler that refuses everybody and says why.
+func Closed(why string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { forbidden(why).send(w) })
+}
+
 // tokenOf returns what a request gives as its key. Any user name goes with the password of basic authentication.
 func tokenOf(r *http.Request) string {
 	if key := r.Header.Get("X-API-Key"); key != "" {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/metricstream/metricstream/store"
 )
 
 // ErrNotFound is for what is not there, or what the actor may not know of; ErrExists for what is there already;
@@ -41,6 +43,14 @@ func (a Actor) Covers(tenants ...string) bool {
 		}
 	}
 	return true
+}
+
+// Home is the tenant that the actor means where it names none: its first, [store.DefaultTenant] of an operator without one.
+func (a Actor) Home() string {
+	if len(a.Tenants) == 0 || a.Tenants[0] == AllTenants {
+		return store.DefaultTenant
+	}
+	return a.Tenants[0]
 }
 
 func (a Actor) operator() bool { return slices.Contains(a.Tenants, AllTenants) }

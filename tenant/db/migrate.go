@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,25 +44,27 @@ func (d *DB) migrate(ctx context.Context) error {
 }
 
 func runMigrations(ctx context.Context, tx *sql.Tx) error {
-	var done int
-	if err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM migrations").Scan(&done); err != nil {
+	done, err := query(ctx, tx, scanNumber, "SELECT id FROM migrations")
+	if err != nil {
 		return fmt.Errorf("cannot read which migrations the metadata has seen: %w", err)
 	}
 	files, err := fs.Glob(migrations, "migrations/*.sql") // sorted
 	if err != nil {
 		return err
 	}
-	if done > len(files) {
-		return store.Invalidf("cannot use the metadata: it was written by a newer version (migration %d, this one knows %d); run that one", done, len(files))
-	}
-	for _, file := range files[done:] {
-		text, err := migrations.ReadFile(file)
-		if err != nil {
-			return err
-		}
+	known := map[int]bool{}
+	for _, file := range files {
 		id, err := strconv.Atoi(strings.TrimPrefix(file, "migrations/")[:4])
 		if err != nil {
 			return fmt.Errorf("cannot read the number of %s: %w", file, err)
+		}
+		known[id] = true
+		if slices.Contains(done, id) {
+			continue
+		}
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, string(text)); err != nil {
 			return fmt.Errorf("cannot run %s: %w", file, err)
@@ -70,5 +73,15 @@ func runMigrations(ctx context.Context, tx *sql.Tx) error {
 			return fmt.Errorf("cannot record %s: %w", file, err)
 		}
 	}
+	for _, id := range done {
+		if !known[id] {
+			return store.Invalidf("cannot use the metadata: it was written by a newer version (this one does not know its migration %d); run that one", id)
+		}
+	}
 	return nil
+}
+
+func scanNumber(r row) (n int, err error) {
+	err = r.Scan(&n)
+	return n, err
 }

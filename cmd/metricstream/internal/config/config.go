@@ -21,6 +21,7 @@ import (
 	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Storage     Storage            `yaml:"storage"`
 	Auth        auth.Config        `yaml:"auth"`
 	Metadata    db.Config          `yaml:"metadata"`
+	Limits      limits.Limits      `yaml:"limits"`
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
 	Redis       redis.Config       `yaml:"redis"`
 	Kafka       kafka.Config       `yaml:"kafka"`
@@ -63,6 +65,7 @@ func Default() Config {
 		Storage:     Storage{Path: "./data"},
 		Auth:        auth.DefaultConfig(),
 		Metadata:    db.DefaultConfig(),
+		Limits:      limits.Default(),
 		RemoteWrite: remotewrite.DefaultConfig(),
 		Redis:       redis.DefaultConfig(),
 		Kafka:       kafka.DefaultConfig(),
@@ -99,6 +102,7 @@ func (c Config) Validate() error {
 		c.Web.Validate(),
 		c.Storage.Validate(),
 		c.Metadata.Validate(),
+		c.Limits.Validate(),
 		c.RemoteWrite.Validate(),
 		c.Redis.Validate(),
 		c.Kafka.Validate(),

@@ -48,6 +48,8 @@ func TestEverySectionIsChecked(t *testing.T) {
 		"web: {listen_address: nowhere}":         "web.listen_address",
 		"storage: {path: ''}":                    "storage.path",
 		"remote_write: {max_body_bytes: 0}":      "remote_write.max_body_bytes",
+		"limits: {active_series: -1}":            "limits.active_series",
+		"limits: {samples_burst: 5}":             "limits.samples_per_second",
 		"redis: {address: nowhere}":              "redis.address",
 		"remote_write: {ha: {max_clusters: 0}}":  "remote_write.ha.max_clusters",
 		"kafka: {partitions: 0}":                 "kafka.partitions",

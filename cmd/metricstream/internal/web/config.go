@@ -16,6 +16,10 @@ type Config struct {
 
 	// ConfigFile is a file with certificates in the format of Prometheus' --web.config.file; empty is no TLS.
 	ConfigFile string `yaml:"config_file"`
+
+	// EnableAdminAPI serves the administration without auth.enabled too, as Prometheus' flag of that name does: whoever
+	// reaches the address may then delete data and change limits. With auth.enabled it is served in any case.
+	EnableAdminAPI bool `yaml:"enable_admin_api"`
 }
 
 // DefaultConfig returns the defaults.

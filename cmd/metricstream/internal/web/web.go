@@ -162,7 +162,7 @@ func landing(w http.ResponseWriter, _ *http.Request) {
 POST /api/v1/write           remote write 1.0 and 2.0
 GET  /api/v1/query?query=up  the Prometheus HTTP API; in Grafana, a Prometheus data source with this address
 GET  /api/v1/status/config   the configuration in force
-GET  /api/v1/admin/...       tenants and API keys, with auth.enabled; /api/v1/admin/openapi.yaml
+GET  /api/v1/admin/...       tenants and API keys, with auth.enabled or web.enable_admin_api; /api/v1/admin/openapi.yaml
 GET  /metrics                metrics of this process
 GET  /-/ready                whether writes and queries work
 `)
