@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/tenant/auth"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Check says whether something that the process needs works now.
@@ -30,6 +31,7 @@ type Server struct {
 	listener net.Listener
 	always   *Router
 	tls      *certificates // nil without TLS
+	tracer   trace.Tracer  // nil without traces
 
 	mu   sync.RWMutex // held for reading while open's handler serves a request
 	open *opened
@@ -89,7 +91,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Run serves until ctx is done, then lets the requests under way finish.
 func (s *Server) Run(ctx context.Context) error {
 	srv := &http.Server{
-		Handler:           s.always,
+		Handler:           s.correlate(s.always),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       s.config.ReadTimeout,
 		IdleTimeout:       5 * time.Minute,
