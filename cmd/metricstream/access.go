@@ -21,16 +21,18 @@ func (n *node) openMetadata(ctx context.Context) error {
 		n.warnOpen()
 	}
 	if !n.role.embeds() && n.config.Metadata.DSN == "" {
+		n.limitsOf = auth.Grants(nil, n.config.Limits)
 		return nil
 	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	n.stack.Push("the metadata database", func(context.Context) error { return n.parts.metadata.Close() })
+	n.limitsOf = auth.Grants(n.parts.metadata, n.config.Limits)
 	n.stack.Go("the metadata", n.parts.metadata.Run)
 	if !n.config.Auth.Enabled {
 		return nil

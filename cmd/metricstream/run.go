@@ -13,6 +13,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/tenant/auth"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -34,6 +35,10 @@ type node struct {
 	guard    *auth.Guard
 	mux      *web.Router
 	checks   []web.Check
+
+	// limitsOf returns what a request of a tenant is held to, as of now; it is set when the metadata is open, before any
+	// part that asks it is built.
+	limitsOf func(ctx context.Context, tenantID string) limits.Grant
 }
 
 // run runs a role until ctx ends or a part fails for good.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,24 +37,26 @@ type Endpoint struct {
 // handler returns the data of an answer.
 type handler func(r *http.Request) (any, error)
 
+// endpoint returns one that answers what h returns.
+func (a *API) endpoint(pattern string, need auth.Need, h handler) Endpoint {
+	return Endpoint{pattern, need, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })}
+}
+
 // Endpoints returns all endpoints.
 func (a *API) Endpoints() []Endpoint {
-	e := func(pattern string, need auth.Need, h handler) Endpoint {
-		return Endpoint{pattern, need, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })}
-	}
-	return []Endpoint{
-		e("GET /api/v1/admin/tenants", auth.Admin, a.tenants),
-		e("POST /api/v1/admin/tenants", auth.Operator, a.createTenant),
-		e("GET /api/v1/admin/tenants/{id}", auth.Admin, a.tenant),
-		e("PATCH /api/v1/admin/tenants/{id}", auth.Operator, a.updateTenant),
-		e("GET /api/v1/admin/keys", auth.Admin, a.keys),
-		e("POST /api/v1/admin/keys", auth.Admin, a.createKey),
-		e("GET /api/v1/admin/keys/{id}", auth.Admin, a.key),
-		e("POST /api/v1/admin/keys/{id}/rotate", auth.Admin, a.rotateKey),
-		e("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
-		e("GET /api/v1/admin/audit", auth.Admin, a.audit),
+	return slices.Concat([]Endpoint{
+		a.endpoint("GET /api/v1/admin/tenants", auth.Admin, a.tenants),
+		a.endpoint("POST /api/v1/admin/tenants", auth.Operator, a.createTenant),
+		a.endpoint("GET /api/v1/admin/tenants/{id}", auth.Admin, a.tenant),
+		a.endpoint("PATCH /api/v1/admin/tenants/{id}", auth.Operator, a.updateTenant),
+		a.endpoint("GET /api/v1/admin/keys", auth.Admin, a.keys),
+		a.endpoint("POST /api/v1/admin/keys", auth.Admin, a.createKey),
+		a.endpoint("GET /api/v1/admin/keys/{id}", auth.Admin, a.key),
+		a.endpoint("POST /api/v1/admin/keys/{id}/rotate", auth.Admin, a.rotateKey),
+		a.endpoint("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
+		a.endpoint("GET /api/v1/admin/audit", auth.Admin, a.audit),
 		{"GET /api/v1/admin/openapi.yaml", auth.Open, http.HandlerFunc(describe)},
-	}
+	}, a.limitEndpoints())
 }
 
 //go:embed openapi.yaml

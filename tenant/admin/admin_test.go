@@ -15,6 +15,7 @@ import (
 	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -122,6 +123,8 @@ func life(t *testing.T, s *server) (operator string) {
 		t.Errorf("%+v", all)
 	}
 
+	limitsLife(t, s, operator)
+
 	var admin, reader, next made
 	expect(200, operator, "POST", "/keys", `{"tenant":"team-a","scopes":["admin"],"expires_in":"1h"}`, &admin)
 	if left := time.Until(admin.Expires); left > time.Hour || left < 50*time.Minute || admin.Tenant != "team-a" {
@@ -155,6 +158,36 @@ func life(t *testing.T, s *server) (operator string) {
 	}
 	expect(400, operator, "GET", "/audit?limit=x", "", nil)
 	return operator
+}
+
+// limitsLife sets limits and takes them back.
+func limitsLife(t *testing.T, s *server, operator string) {
+	t.Helper()
+	for _, c := range []struct {
+		code   int
+		method string
+		path   string
+		body   string
+		want   string
+	}{
+		{200, "PUT", "/limits", `{"query_range":"30d","active_series":null}`, `{"query_range":"30d"}`},
+		{200, "PUT", "/tenants/team-a/limits", `{"samples_per_second":5}`, `{"samples_per_second":5}`},
+		{200, "GET", "/tenants/team-a/limits", ``, `{"samples_per_second":5}`},
+		{400, "PUT", "/tenants/team-a/limits", `{"samples":5}`, ""},
+		{400, "PUT", "/limits", `{"active_series":-1}`, ""},
+		{404, "PUT", "/tenants/nobody/limits", `{}`, ""},
+		{404, "PUT", "/keys/nobody/limits", `{}`, ""},
+		{200, "PUT", "/tenants/team-a/limits", `{}`, `{}`},
+		{200, "PUT", "/limits", `{}`, `{}`},
+	} {
+		var got struct{ Overrides, Effective json.RawMessage }
+		if code := s.ask(t, operator, c.method, c.path, c.body, &got); code != c.code || string(got.Overrides) != c.want {
+			t.Errorf("%+v: got %d %s", c, code, got)
+		}
+		if c.path == "/tenants/team-a/limits" && c.method == "GET" && !strings.Contains(string(got.Effective), `"query_range":"30d"`) {
+			t.Errorf("%s", got.Effective)
+		}
+	}
 }
 
 // TestForms of other sites carry no JSON: without its content type nothing is changed.
@@ -223,7 +256,7 @@ func TestDescription(t *testing.T) {
 			if (o.Security != nil) != (o.Need == "open") {
 				t.Errorf("%s %s: security does not go with the need", method, path)
 			}
-			if (o.Body != nil) != (method == "post" || method == "patch") {
+			if (o.Body != nil) != (method == "post" || method == "patch" || method == "put") {
 				t.Errorf("%s %s: has it a body?", method, path)
 			}
 		}
@@ -242,7 +275,7 @@ func TestDescription(t *testing.T) {
 func TestSchemas(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	for name, v := range map[string]any{
-		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{},
+		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{}, "Limits": limits.Limits{}, "Limited": db.Limited{},
 	} {
 		var want, has, always []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
@@ -264,7 +297,7 @@ func TestSchemas(t *testing.T) {
 			t.Errorf("%s: the code (-) and the schema (+) differ:\n%s", name, d)
 		}
 		// An answer always has what is not left out.
-		if name == "Tenant" || name == "Key" || name == "Change" {
+		if name == "Tenant" || name == "Key" || name == "Change" || name == "Limited" {
 			if d := cmp.Diff(always, schemas[name].Required); d != "" {
 				t.Errorf("%s: the code always has (-), the schema requires (+):\n%s", name, d)
 			}

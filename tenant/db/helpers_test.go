@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/internal/testenv"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -19,6 +20,7 @@ var root = Actor{Name: "test", Tenants: []string{AllTenants}}
 type backend struct {
 	config Config
 	dir    string
+	limits limits.Limits
 	server *testenv.Postgres // nil for SQLite
 }
 
@@ -81,7 +83,7 @@ func (b *backend) open(t *testing.T, c *clock) *DB {
 
 func (b *backend) start(t *testing.T, c *clock) (d *DB, stop func()) {
 	t.Helper()
-	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, Limits: b.limits, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}

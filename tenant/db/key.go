@@ -10,6 +10,7 @@ import (
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -46,7 +47,11 @@ type Key struct {
 	Revoked  time.Time `json:"revoked,omitzero"`
 	LastUsed time.Time `json:"last_used,omitzero"`
 
+	// Limits are what the key's use alone is held to, beside what holds for the tenant.
+	Limits limits.Overrides `json:"limits,omitempty"`
+
 	hash     hash
+	held     limits.Limits
 	matchers []*labels.Matcher
 	used     *atomic.Int64
 }
@@ -61,6 +66,9 @@ func (k *Key) Covers(id string) bool {
 
 // Everywhere tells whether the key may speak for all tenants.
 func (k *Key) Everywhere() bool { return slices.Contains(k.Tenants, AllTenants) }
+
+// Held returns the key's own limits, where it has any.
+func (k *Key) Held() (l limits.Limits, any bool) { return k.held, k.Limits != "" }
 
 // Matchers are those of the selector. They must not be changed.
 func (k *Key) Matchers() []*labels.Matcher { return k.matchers }
@@ -138,13 +146,13 @@ func parseSelector(s string) ([]*labels.Matcher, error) {
 	return parser.NewParser(parser.Options{}).ParseMetricSelector(s)
 }
 
-const keyColumns = "id, hash, tenant, description, scopes, tenants, selector, created_ms, expires_ms, revoked_ms, last_used_ms"
+const keyColumns = "id, hash, tenant, description, scopes, tenants, selector, created_ms, expires_ms, revoked_ms, last_used_ms, limits"
 
 func scanKey(r row) (*Key, error) {
 	k := &Key{}
 	var h, scopes, tenants string
 	var created, expires, revoked, used int64
-	if err := r.Scan(&k.ID, &h, &k.Tenant, &k.Description, &scopes, &tenants, &k.Selector, &created, &expires, &revoked, &used); err != nil {
+	if err := r.Scan(&k.ID, &h, &k.Tenant, &k.Description, &scopes, &tenants, &k.Selector, &created, &expires, &revoked, &used, &k.Limits); err != nil {
 		return nil, err
 	}
 	if n, err := hex.Decode(k.hash[:], []byte(h)); err != nil || n != len(k.hash) {

@@ -96,8 +96,8 @@ func (d *DB) insertKey(ctx context.Context, tx *sql.Tx, k *Key, h hash) error {
 	if err := checkCount(ctx, tx, "api_keys", maxKeys); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO api_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0)",
-		k.ID, hex.EncodeToString(h[:]), k.Tenant, k.Description, join(k.Scopes), join(k.Tenants), k.Selector, msOf(k.Created), msOf(k.Expires)); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO api_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10)",
+		k.ID, hex.EncodeToString(h[:]), k.Tenant, k.Description, join(k.Scopes), join(k.Tenants), k.Selector, msOf(k.Created), msOf(k.Expires), string(k.Limits)); err != nil {
 		return fmt.Errorf("cannot add the key: %w", err)
 	}
 	return nil
@@ -120,6 +120,7 @@ func (d *DB) RotateKey(ctx context.Context, by Actor, id string, overlap time.Du
 		}
 		var h hash
 		k, token, h = d.newKey(Spec{Tenant: old.Tenant, Description: old.Description, Scopes: old.Scopes, Tenants: old.Tenants, Selector: old.Selector, Expires: old.Expires})
+		k.Limits = old.Limits
 		if err := d.insertKey(ctx, tx, k, h); err != nil {
 			return Entry{}, err
 		}

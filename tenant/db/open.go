@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -26,6 +27,9 @@ import (
 type Options struct {
 	// Dir is the folder of the SQLite file.
 	Dir string
+
+	// Limits are those of a tenant that none are set for in the database.
+	Limits limits.Limits
 
 	// Now is the clock, time.Now when nil.
 	Now        func() time.Time
@@ -37,6 +41,7 @@ type Options struct {
 type DB struct {
 	sql      *sql.DB
 	postgres bool
+	limits   limits.Limits
 	dsn      string
 	now      func() time.Time
 	logger   *slog.Logger
@@ -56,7 +61,7 @@ const statementTimeout = 5 * time.Second
 // Open connects, brings the tables up to date and reads the first snapshot. An error is of the moment: trying again
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
-	d := &DB{postgres: c.DSN != "", now: o.Now, logger: o.Logger}
+	d := &DB{postgres: c.DSN != "", limits: o.Limits, now: o.Now, logger: o.Logger}
 	if d.now == nil {
 		d.now = time.Now
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // Snapshot is all that requests are judged by, as it was at one version. It does not change.
@@ -13,6 +15,9 @@ type Snapshot struct {
 	version int64
 	tenants map[string]Tenant
 	keys    map[string]*Key
+
+	ofAll    limits.Limits            // of tenants that have none of their own
+	ofTenant map[string]limits.Limits // of those that have
 }
 
 // Verdict is what is thought of a token.
@@ -125,7 +130,7 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		k.used = d.usesOf(k.ID, k.LastUsed)
 		s.keys[k.ID] = k
 	}
-	return s, nil
+	return s, d.loadLimits(ctx, tx, s)
 }
 
 // usesOf returns the counter of a key's uses, which outlives snapshots.

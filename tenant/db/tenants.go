@@ -9,6 +9,7 @@ import (
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // Tenant is one tenant.
@@ -19,6 +20,9 @@ type Tenant struct {
 
 	// Disabled is since when all keys are refused the tenant's data; zero is that they are not.
 	Disabled time.Time `json:"disabled,omitzero"`
+
+	// Limits are the tenant's own, in place of those for all tenants.
+	Limits limits.Overrides `json:"limits,omitempty"`
 }
 
 // maxTenants and maxDescription bound what is held in memory.
@@ -27,14 +31,14 @@ const (
 	maxDescription = 1000
 )
 
-const tenantColumns = "id, description, created_ms, disabled_ms"
+const tenantColumns = "id, description, created_ms, disabled_ms, limits"
 
 type row interface{ Scan(dest ...any) error }
 
 func scanTenant(r row) (Tenant, error) {
 	var t Tenant
 	var created, disabled int64
-	err := r.Scan(&t.ID, &t.Description, &created, &disabled)
+	err := r.Scan(&t.ID, &t.Description, &created, &disabled, &t.Limits)
 	t.Created, t.Disabled = timeOf(created), timeOf(disabled)
 	return t, err
 }
@@ -111,14 +115,18 @@ func (d *DB) CreateTenant(ctx context.Context, by Actor, id, description string)
 		if err := checkCount(ctx, tx, "tenants", maxTenants); err != nil {
 			return Entry{}, err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO tenants ("+tenantColumns+") VALUES ($1, $2, $3, 0)", id, description, msOf(t.Created))
+		_, err = tx.ExecContext(ctx, "INSERT INTO tenants ("+tenantColumns+") VALUES ($1, $2, $3, 0, '')", id, description, msOf(t.Created))
 		return Entry{Action: "tenant.create", Tenant: id, Object: id, After: encode(t)}, err
 	})
 	return t, err
 }
 
-// UpdateTenant changes a tenant's description and whether it is disabled. Only an operator may.
+// UpdateTenant changes all that can be changed of a tenant. Only an operator may.
 func (d *DB) UpdateTenant(ctx context.Context, by Actor, id string, change func(*Tenant)) (Tenant, error) {
+	return d.updateTenant(ctx, by, "tenant.update", id, change)
+}
+
+func (d *DB) updateTenant(ctx context.Context, by Actor, action, id string, change func(*Tenant)) (Tenant, error) {
 	var t Tenant
 	if !by.operator() {
 		return t, ErrForbidden
@@ -133,8 +141,11 @@ func (d *DB) UpdateTenant(ctx context.Context, by Actor, id string, change func(
 		if err := checkDescription(t.Description); err != nil {
 			return Entry{}, err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE tenants SET description = $1, disabled_ms = $2 WHERE id = $3", t.Description, msOf(t.Disabled), id)
-		return Entry{Action: "tenant.update", Tenant: id, Object: id, Before: encode(before), After: encode(t)}, err
+		if err := checkLimits(t.Limits, d.Snapshot().ofAll); err != nil {
+			return Entry{}, err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE tenants SET description = $1, disabled_ms = $2, limits = $3 WHERE id = $4", t.Description, msOf(t.Disabled), string(t.Limits), id)
+		return Entry{Action: action, Tenant: id, Object: id, Before: encode(before), After: encode(t)}, err
 	})
 	return t, err
 }

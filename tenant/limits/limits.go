@@ -3,8 +3,6 @@
 package limits
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"github.com/prometheus/common/model"
@@ -87,27 +85,6 @@ func (l Limits) Validate() error {
 		return fmt.Errorf("limits.samples_burst: is set without limits.samples_per_second, which it belongs to")
 	}
 	return nil
-}
-
-// Overrides is a JSON object of some limits by their names, in place of the defaults. Empty is none.
-type Overrides string
-
-// Over returns base with the overrides in place of what they name. An unknown name, a bad value or a text that is not an
-// object is an error.
-func (o Overrides) Over(base Limits) (Limits, error) {
-	if o == "" {
-		return base, nil
-	}
-	d := json.NewDecoder(bytes.NewReader([]byte(o)))
-	d.DisallowUnknownFields()
-	l := base
-	if err := d.Decode(&l); err != nil {
-		return base, fmt.Errorf("cannot read the limits: %w", err)
-	}
-	if d.More() {
-		return base, fmt.Errorf("cannot read the limits: there is more than one JSON object")
-	}
-	return l, l.Validate()
 }
 
 // Grant is what one request is held to: the limits of its tenant, and beside them those of its key, which count the

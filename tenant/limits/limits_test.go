@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,6 +34,27 @@ func TestOverrides(t *testing.T) {
 			}
 		} else if err == nil || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%s: got error %v, want %q in it", c.text, err, c.problem)
+		}
+	}
+}
+
+// TestOverridesInJSON have one form, and none where nothing is set.
+func TestOverridesInJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"query_range":"1d", "active_series" : 5, "query_series":null}`: `{"active_series":5,"query_range":"1d"}`,
+		`{}`: `{}`, `{"query_series":null}`: `{}`, `null`: `{}`,
+	} {
+		var o Overrides
+		if err := json.Unmarshal([]byte(text), &o); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if got, err := json.Marshal(o); err != nil || string(got) != want || (o == "") != (want == "{}") {
+			t.Errorf("%s: got %s %q, %v", text, got, o, err)
+		}
+	}
+	for _, bad := range []string{`[]`, `"x"`, `{"Active_Series":1}`, `{"x":1}`} {
+		if err := json.Unmarshal([]byte(bad), new(Overrides)); err == nil {
+			t.Errorf("%s is taken", bad)
 		}
 	}
 }

@@ -1,0 +1,164 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
+)
+
+// limitsSetting is the name of the setting with the limits of all tenants.
+const limitsSetting = "limits"
+
+// Limits returns what a tenant is held to: its own overrides over those for all tenants over the configuration.
+func (s *Snapshot) Limits(tenant string) limits.Limits {
+	if l, ok := s.ofTenant[tenant]; ok {
+		return l
+	}
+	return s.ofAll
+}
+
+// Limited is what is set for somebody, and what comes of it.
+type Limited struct {
+	Overrides limits.Overrides `json:"overrides"`
+	Effective limits.Limits    `json:"effective"`
+}
+
+// DefaultLimits returns what is set for all tenants. Only an operator may see it.
+func (d *DB) DefaultLimits(ctx context.Context, by Actor) (Limited, error) {
+	if !by.operator() {
+		return Limited{}, ErrForbidden
+	}
+	o, err := setting(ctx, d.sql, limitsSetting)
+	if err != nil {
+		return Limited{}, err
+	}
+	return limitedTo(limits.Overrides(o), d.limits), nil
+}
+
+// TenantLimits returns a tenant's limits, or [ErrNotFound].
+func (d *DB) TenantLimits(ctx context.Context, by Actor, id string) (Limited, error) {
+	t, err := d.Tenant(ctx, by, id)
+	if err != nil {
+		return Limited{}, err
+	}
+	all, err := setting(ctx, d.sql, limitsSetting)
+	if err != nil {
+		return Limited{}, err
+	}
+	return limitedTo(t.Limits, limitedTo(limits.Overrides(all), d.limits).Effective), nil
+}
+
+// KeyLimits returns a key's limits, or [ErrNotFound]. Beside them those of its tenant hold.
+func (d *DB) KeyLimits(ctx context.Context, by Actor, id string) (Limited, error) {
+	k, err := d.Key(ctx, by, id)
+	if err != nil {
+		return Limited{}, err
+	}
+	return limitedTo(k.Limits, limits.Limits{}), nil
+}
+
+// limitedTo is for overrides that were checked when they were set: ones that do not go with a later configuration hold
+// as they are.
+func limitedTo(o limits.Overrides, base limits.Limits) Limited {
+	l, _ := o.Over(base)
+	return Limited{Overrides: o, Effective: l}
+}
+
+// SetDefaultLimits sets, in place of what was set, the limits of all tenants that have none of their own. Only an operator may.
+func (d *DB) SetDefaultLimits(ctx context.Context, by Actor, o limits.Overrides) error {
+	if !by.operator() {
+		return ErrForbidden
+	}
+	if err := checkLimits(o, d.limits); err != nil {
+		return err
+	}
+	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		before, err := setting(ctx, tx, limitsSetting)
+		if err != nil {
+			return Entry{}, err
+		}
+		err = setSetting(ctx, tx, limitsSetting, string(o))
+		return Entry{Action: "limits.set", Before: encode(limits.Overrides(before)), After: encode(o)}, err
+	})
+}
+
+// SetTenantLimits sets a tenant's limits in place of those that it had. Only an operator may.
+func (d *DB) SetTenantLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
+	_, err := d.updateTenant(ctx, by, "tenant.limits", id, func(t *Tenant) { t.Limits = o })
+	return err
+}
+
+// SetKeyLimits sets a key's limits in place of those that it had.
+func (d *DB) SetKeyLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
+	if err := checkLimits(o, limits.Limits{}); err != nil {
+		return err
+	}
+	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		before, err := keyByID(ctx, tx, by, id)
+		if err != nil {
+			return Entry{}, err
+		}
+		after := *before
+		after.Limits = o
+		_, err = tx.ExecContext(ctx, "UPDATE api_keys SET limits = $1 WHERE id = $2", string(o), id)
+		return Entry{Action: "key.limits", Tenant: after.Tenant, Object: id, Before: encode(before), After: encode(after)}, err
+	})
+}
+
+func checkLimits(o limits.Overrides, base limits.Limits) error {
+	if _, err := o.Over(base); err != nil {
+		return store.Invalidf("%w", err)
+	}
+	return nil
+}
+
+// setting returns what is set by a name, empty for nothing.
+func setting(ctx context.Context, q queryer, name string) (string, error) {
+	var value string
+	err := q.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = $1", name).Scan(&value)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("cannot read the setting %s: %w", name, err)
+	}
+	return value, nil
+}
+
+func setSetting(ctx context.Context, tx *sql.Tx, name, value string) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
+	if err != nil {
+		return fmt.Errorf("cannot write the setting %s: %w", name, err)
+	}
+	return nil
+}
+
+// loadLimits works out what all tenants and keys of a snapshot are held to.
+func (d *DB) loadLimits(ctx context.Context, tx *sql.Tx, s *Snapshot) error {
+	all, err := setting(ctx, tx, limitsSetting)
+	if err != nil {
+		return err
+	}
+	s.ofAll = d.over(limits.Overrides(all), d.limits, "all tenants")
+	s.ofTenant = map[string]limits.Limits{}
+	for id, t := range s.tenants {
+		if t.Limits != "" {
+			s.ofTenant[id] = d.over(t.Limits, s.ofAll, "the tenant "+id)
+		}
+	}
+	for _, k := range s.keys {
+		k.held = d.over(k.Limits, limits.Limits{}, "the key "+k.Prefix)
+	}
+	return nil
+}
+
+// over goes on with what can be read of overrides that do not go with the configuration any more, or that a newer version
+// has written.
+func (d *DB) over(o limits.Overrides, base limits.Limits, of string) limits.Limits {
+	l, err := o.Over(base)
+	if err != nil {
+		d.logger.Warn("the limits in the metadata are not good", "of", of, "err", err)
+	}
+	return l
+}

@@ -1,0 +1,64 @@
+package limits
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Overrides is a JSON object of some limits by their names, in place of the defaults. Empty is none.
+type Overrides string
+
+// Over returns base with the overrides in place of what they name. An unknown name, a bad value or a text that is not an
+// object is an error, with base; limits that do not go together are an error with the limits.
+func (o Overrides) Over(base Limits) (Limits, error) {
+	if o == "" {
+		return base, nil
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(o)))
+	d.DisallowUnknownFields()
+	l := base
+	if err := d.Decode(&l); err != nil {
+		return base, fmt.Errorf("cannot read the limits: %w", err)
+	}
+	if d.More() {
+		return base, fmt.Errorf("cannot read the limits: there is more than one JSON object")
+	}
+	return l, l.Validate()
+}
+
+// MarshalJSON returns the object.
+func (o Overrides) MarshalJSON() ([]byte, error) {
+	if o == "" {
+		return []byte("{}"), nil
+	}
+	return []byte(o), nil
+}
+
+// UnmarshalJSON takes an object in its one form: sorted, without what is null, empty where nothing is left. Names are
+// checked here, because the decoder would take them in any case; values are left to Over.
+func (o *Overrides) UnmarshalJSON(b []byte) error {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &all); err != nil {
+		return fmt.Errorf("limits: are not a JSON object: %w", err)
+	}
+	known := map[string]bool{}
+	for _, f := range (Limits{}).fields() {
+		known[f.name] = true
+	}
+	for name, value := range all {
+		if !known[name] {
+			return fmt.Errorf("limits: there is no %q", name)
+		}
+		if string(value) == "null" {
+			delete(all, name)
+		}
+	}
+	*o = ""
+	if len(all) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(all)
+	*o = Overrides(text)
+	return err
+}
