@@ -45,3 +45,27 @@ func KindOf(err error) Kind {
 	}
 	return KindUnavailable
 }
+
+// Excess is the bound of a [Selection] that a read would have passed. Readers return it by [TooMany], so that whoever
+// set the bound can say where it comes from.
+type Excess struct {
+	// Of is what there is too much of: [SeriesBound] or [SamplesBound].
+	Of   string
+	Most int
+}
+
+// The bounds of a [Selection].
+const (
+	SeriesBound  = "series"
+	SamplesBound = "samples"
+)
+
+func (e *Excess) Error() string {
+	if e.Of == SeriesBound {
+		return fmt.Sprintf("the query selects more than %d series: choose fewer with more label matchers, or raise the limit", e.Most)
+	}
+	return fmt.Sprintf("the query reads more than %d %s: choose fewer series or a shorter time, or raise the limit", e.Most, e.Of)
+}
+
+// TooMany returns an error of [KindLimit] that holds an [Excess].
+func TooMany(of string, most int) error { return &kindError{KindLimit, &Excess{of, most}} }

@@ -77,7 +77,7 @@ func (m *merger) count(samples int) error {
 
 func samplesLimit(limits *prometheus.CounterVec, most int) error {
 	limits.WithLabelValues("samples").Inc()
-	return store.Limitf("the query reads more than %d samples: choose fewer series or a shorter time, or raise the limit", most)
+	return store.TooMany(store.SamplesBound, most)
 }
 
 // begin completes the current series and those before key that have no float samples.

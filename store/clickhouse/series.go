@@ -90,7 +90,7 @@ func (s *Store) findSeries(ctx context.Context, sel store.Selection) ([]foundSer
 
 func (s *Store) seriesLimit(sel store.Selection) error {
 	s.metrics.limits.WithLabelValues("series").Inc()
-	return store.Limitf("the query selects more than %d series: choose fewer with more label matchers, or raise the limit", sel.MaxSeries)
+	return store.TooMany(store.SeriesBound, sel.MaxSeries)
 }
 
 // compactSeries sorts by key and leaves each series once: until parts are merged the table has a row for each

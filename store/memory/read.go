@@ -52,10 +52,10 @@ func (s *Store) read(ctx context.Context, sel store.Selection) ([]*store.SeriesD
 
 func within(sel store.Selection, series, samples int) error {
 	if sel.MaxSeries > 0 && series > sel.MaxSeries {
-		return store.Limitf("the selection has more than %d series; choose fewer by matchers", sel.MaxSeries)
+		return store.TooMany(store.SeriesBound, sel.MaxSeries)
 	}
 	if sel.MaxSamples > 0 && samples > sel.MaxSamples {
-		return store.Limitf("the selection has more than %d samples; choose a shorter time or fewer series", sel.MaxSamples)
+		return store.TooMany(store.SamplesBound, sel.MaxSamples)
 	}
 	return nil
 }
