@@ -87,12 +87,18 @@ func (c *Cache) find(h hash128, tenant string, nowMs int64) sighting {
 	return e.value
 }
 
+// knows reports whether there is a series with the key, in whatever form.
+func (c *Cache) knows(key store.Key) bool {
+	h := c.hashKey(key)
+	return c.keys[h.hi%cacheShards].find(h) != nil
+}
+
 // add returns the series of a label set that was not found by its hash, and remembers it, with the replica that the
 // label set names, if there is room. It returns nil if another label set has the key.
 func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, pair unique.Handle[Pair], nowMs int64) *series {
 	c.misses.Add(1)
 	byKey := c.hashKey(key)
-	s := &series{tenant: tenant, key: key, hash: byKey.lo, labels: ls}
+	s := &series{tenant: tenant, key: key, hash: byKey.lo, labels: ls, shape: shapeOf(ls)}
 	s.usedMs.Store(nowMs)
 	e := c.keys[byKey.hi%cacheShards].add(byKey, s, nowMs, c.limit)
 	if e == nil {
@@ -109,6 +115,18 @@ func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, p
 		c.full.Add(1)
 	}
 	return s
+}
+
+// Used calls yield with the tenant and the id of each series that was seen at or after a time. It takes no locks that
+// requests wait for.
+func (c *Cache) Used(sinceMs int64, yield func(tenant string, id uint64)) {
+	for i := range c.keys {
+		c.keys[i].each(func(e *entry[*series]) {
+			if e.value.usedMs.Load() >= sinceMs {
+				yield(e.value.tenant, e.value.key.ID)
+			}
+		})
+	}
 }
 
 // sweep drops idle series, a shard at a time, as often as it takes to visit each shard every idle period.

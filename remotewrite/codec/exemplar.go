@@ -105,6 +105,10 @@ func (r *Request) addExemplar(t *target, e store.Exemplar, wrong string) {
 		})
 		return
 	}
+	if r.exemplarsFull() {
+		r.Dropped.Exemplars++
+		return
+	}
 	if r.open(t, e.TimeMs) < 0 {
 		return
 	}

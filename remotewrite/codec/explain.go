@@ -16,12 +16,12 @@ func (r *Request) explainSeries(bad refusal) (series, detail string) {
 
 // explain puts the refusal of the label set in r.labels, or in r.refs, into words.
 func (r *Request) explain(bad refusal) string {
-	limits := &r.decoder.limits
+	limit := &r.shape
 	switch bad.why {
 	case BadSymbolRef:
 		return r.explainRefs(bad.at)
 	case TooManyLabels:
-		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", showLabels(r.labels), limits.Labels)
+		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", showLabels(r.labels), limit.labels)
 	case NoMetricName:
 		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", showLabels(r.labels), labels.MetricName)
 	}
@@ -31,7 +31,7 @@ func (r *Request) explain(bad refusal) string {
 		return fmt.Sprintf("series %s has the label %s twice", series, show(l.name))
 	case bad.why == LabelTooLong:
 		return fmt.Sprintf("series %s has the label %s with a name of %d and a value of %d bytes, at most %d and %d are allowed",
-			series, show(l.name), len(l.name), len(l.value), limits.NameBytes, limits.ValueBytes)
+			series, show(l.name), len(l.name), len(l.value), limit.nameBytes, limit.valueBytes)
 	case len(l.name) == 0:
 		return fmt.Sprintf("series %s has a label without a name", series)
 	default:

@@ -26,10 +26,14 @@ func refused(why Reason, at int) refusal { return refusal{refused: true, why: wh
 // lookup returns the target of a TimeSeries message whose labels have this hash. Only a label set that the cache
 // does not have is parsed, by parse, which adds them to r.labels.
 func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, error) {
+	t := target{slot: -1}
 	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s.series != nil {
+		if r.capped && s.series.shape.exceeds(r.shape) {
+			r.refuseShape(&t, s.series)
+			return t, nil
+		}
 		return r.targetOf(s)
 	}
-	t := target{slot: -1}
 	r.labels = r.labels[:0]
 	bad, err := parse()
 	if err != nil {
@@ -44,7 +48,12 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 	}
 	pair := r.takePair()
 	ls := r.buildLabels()
-	s := r.decoder.cache.add(h, r.tenant, r.decoder.keyOf(r.tenant, ls), ls, pair, r.nowMs)
+	key := r.decoder.keyOf(r.tenant, ls)
+	if why, ok := r.mayAdd(key); !ok {
+		r.refuseNew(&t, why, ls)
+		return t, nil
+	}
+	s := r.decoder.cache.add(h, r.tenant, key, ls, pair, r.nowMs)
 	if s == nil {
 		r.refuse(&t, KeyCollision, func() (string, string) { return explainCollision(ls) })
 		return t, nil
@@ -65,14 +74,14 @@ func (r *Request) checkLabels() refusal {
 	if !slices.IsSortedFunc(r.labels, byName) {
 		slices.SortStableFunc(r.labels, byName)
 	}
-	limits := &r.decoder.limits
-	if len(r.labels) > limits.Labels {
+	limit := &r.shape
+	if len(r.labels) > limit.labels {
 		return refused(TooManyLabels, 0)
 	}
 	named := false
 	for i, l := range r.labels {
 		switch {
-		case len(l.name) > limits.NameBytes, len(l.value) > limits.ValueBytes:
+		case len(l.name) > limit.nameBytes, len(l.value) > limit.valueBytes:
 			return refused(LabelTooLong, i)
 		case len(l.name) == 0, !utf8.Valid(l.name), !utf8.Valid(l.value):
 			return refused(BadLabels, i)

@@ -69,6 +69,8 @@ func (r *Request) metadataV1(msg []byte) error {
 		r.Rejected.add(BadMetadata, 1, func() (string, string) { return "", "metadata without a metric name" })
 	case len(name) > r.decoder.limits.ValueBytes, !utf8.Valid(name), !validText(help), !validText(unit):
 		r.Rejected.add(BadMetadata, 1, func() (string, string) { return explainMetadata(name) })
+	case r.metadataFull():
+		r.Dropped.Metadata++
 	default:
 		r.addMetadata(string(name), metadataWord(typ), help, unit)
 	}
@@ -139,13 +141,18 @@ func (r *Request) addSeriesMetadata(t *target, h *headV2) {
 	if s.metadata.Load() == hash && r.nowMs-s.metadataMs.Load() < metadataAgainMs {
 		return
 	}
-	if t.slot >= 0 {
-		r.slots[t.slot].metadata = hash
-	}
 	typ := metadataWord(m.typ)
 	name := family(s.labels.Get(labels.MetricName), typ, h.histograms)
 	inRequest := xxh3.HashStringSeed(name, hash)
-	if _, ok := r.metadata[inRequest]; ok {
+	_, has := r.metadata[inRequest]
+	if !has && r.metadataFull() {
+		r.Dropped.Metadata++ // and not remembered: a later request says it again
+		return
+	}
+	if t.slot >= 0 {
+		r.slots[t.slot].metadata = hash
+	}
+	if has {
 		return
 	}
 	if !validText(help.text) || !validText(unit.text) {

@@ -24,6 +24,16 @@ type Request struct {
 	// with the same pair; an error of it is Decode's. It has to be set where the decoder has [PairLabels].
 	Judge func(Pair) (duplicate bool, err error)
 
+	// Caps are the request's own limits.
+	Caps Caps
+
+	// Admit decides whether a series that is not remembered may be taken, and if not, why; nil is that all may. It is
+	// asked at most once for each TimeSeries message.
+	Admit func(store.Key) (why Reason, ok bool)
+
+	// Dropped counts what is in neither because of the Caps, without being wrong.
+	Dropped Counts
+
 	// Duplicates counts what is not in the batch because another replica of the same pair sends it.
 	Duplicates Counts
 
@@ -37,6 +47,8 @@ type Request struct {
 	// oldestMs is the first time that is not too old.
 	oldestMs int64
 	points   int
+	capped   bool
+	shape    shape // the most that a label set may have
 
 	slots []slot  // beside Batch.Series
 	index []int32 // open-addressed: a series' hash to its slot + 1
@@ -68,9 +80,10 @@ type slot struct {
 
 func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	r.Batch.Reset()
-	r.Accepted, r.Duplicates, r.judged = Counts{}, Counts{}, judgement{}
+	r.Accepted, r.Dropped, r.Duplicates, r.judged = Counts{}, Counts{}, Counts{}, judgement{}
 	r.Rejected.reset()
 	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
+	r.capped, r.shape = r.capsShapes(), r.shapeLimit()
 	r.oldestMs = 0
 	if d.limits.AgeMs > 0 {
 		r.oldestMs = max(0, nowMs-d.limits.AgeMs)

@@ -12,6 +12,7 @@ type series struct {
 	tenant string
 	key    store.Key
 	labels labels.Labels
+	shape  shape
 
 	// hash is a seeded hash of the key.
 	hash uint64

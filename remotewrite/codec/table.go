@@ -76,6 +76,19 @@ func (t *table[T]) len() int {
 	return t.count
 }
 
+// each visits the entries; one that is added meanwhile may be left out.
+func (t *table[T]) each(visit func(*entry[T])) {
+	slots := t.slots.Load()
+	if slots == nil {
+		return
+	}
+	for i := range *slots {
+		if e := (*slots)[i].Load(); e != nil {
+			visit(e)
+		}
+	}
+}
+
 func place[T any](slots []atomic.Pointer[entry[T]], e *entry[T]) {
 	mask := uint64(len(slots) - 1)
 	i := e.hash.lo & mask
