@@ -1,0 +1,226 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metricstream/metricstream/store"
+)
+
+// ErrFenced says that another process has changed an erasure since it was read: that one goes on with it.
+var ErrFenced = errors.New("another process works at the erasure")
+
+// CreateErasure asks for an erasure: of e count Tenant, Selectors, Start, End and Reason. The data that it is about are
+// gone when its state is [ErasureDone].
+func (d *DB) CreateErasure(ctx context.Context, by Actor, e Erasure) (Erasure, error) {
+	if !by.Covers(e.Tenant) {
+		return e, ErrNotFound
+	}
+	e.Start, e.End = bounded(e.Start), bounded(e.End)
+	if err := e.check(); err != nil {
+		return e, err
+	}
+	err := d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		var err error
+		e, err = d.insertErasure(ctx, tx, by, e)
+		return Entry{Action: "erasure.create", Tenant: e.Tenant, Object: e.ID, After: encode(e)}, err
+	})
+	return e, err
+}
+
+func (d *DB) insertErasure(ctx context.Context, tx *sql.Tx, by Actor, e Erasure) (Erasure, error) {
+	var unfinished int
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM erasures WHERE state NOT IN ($1, $2)", ErasureDone, ErasureFailed).Scan(&unfinished); err != nil {
+		return e, err
+	}
+	if unfinished >= maxUnfinished {
+		return e, store.Limitf("%d erasures wait already; try again when some are done", unfinished)
+	}
+	e.ID, e.Actor, e.State = newErasureID(), by.Name, ErasureRequested
+	e.Created = d.now().UTC().Truncate(time.Millisecond)
+	columns := strings.Split(erasureColumns, ", ")
+	marks := make([]string, len(columns))
+	for i := range columns {
+		marks[i] = fmt.Sprintf("$%d", i+1)
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO erasures ("+erasureColumns+") VALUES ("+strings.Join(marks, ", ")+")", e.values()...)
+	return e, err
+}
+
+func newErasureID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// DeleteTenant disables a tenant and asks for the erasure of all that it has. When that is done, the tenant is gone, with its
+// keys. Only an operator may. Asked again, it returns the erasure that there is.
+func (d *DB) DeleteTenant(ctx context.Context, by Actor, id, reason string) (Erasure, error) {
+	e := Erasure{Tenant: id, Reason: reason, Selectors: []string{}}
+	if !by.operator() {
+		return e, ErrForbidden
+	}
+	err := d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		before, err := tenantByID(ctx, tx, id)
+		if err != nil {
+			return Entry{}, err
+		}
+		if err := d.checkDeletable(ctx, tx, id); err != nil {
+			return Entry{}, err
+		}
+		all, err := query(ctx, tx, scanErasure, "SELECT "+erasureColumns+" FROM erasures WHERE tenant = $1", id)
+		if err != nil {
+			return Entry{}, err
+		}
+		if i := slices.IndexFunc(all, func(e Erasure) bool { return e.Whole() && e.Unfinished() }); i >= 0 {
+			e = all[i]
+			return Entry{}, errNothing
+		}
+		if before.Disabled.IsZero() {
+			if _, err := tx.ExecContext(ctx, "UPDATE tenants SET disabled_ms = $1 WHERE id = $2", d.now().UnixMilli(), id); err != nil {
+				return Entry{}, err
+			}
+		}
+		e, err = d.insertErasure(ctx, tx, by, e)
+		return Entry{Action: "tenant.delete", Tenant: id, Object: id, Before: encode(before), After: encode(e)}, err
+	})
+	if errors.Is(err, errNothing) {
+		err = nil
+	}
+	return e, err
+}
+
+// checkDeletable refuses to delete a tenant to which keys belong that are for all tenants: perhaps nobody could come in any
+// more.
+func (d *DB) checkDeletable(ctx context.Context, tx *sql.Tx, id string) error {
+	keys, err := query(ctx, tx, scanKey, "SELECT "+keyColumns+" FROM api_keys WHERE tenant = $1", id)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.Everywhere() && !k.dead(d.now()) {
+			return store.Invalidf("the key %s of this tenant is for all tenants: revoke it first, or make it one of another tenant", k.Prefix)
+		}
+	}
+	return nil
+}
+
+// Erasures returns the newest erasures that the actor may see, newest first.
+func (d *DB) Erasures(ctx context.Context, by Actor, limit int) ([]Erasure, error) {
+	all, err := query(ctx, d.sql, scanErasure, "SELECT "+erasureColumns+" FROM erasures ORDER BY created_ms DESC, id")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the erasures: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(e Erasure) bool { return !by.Covers(e.Tenant) })
+	return all[:min(len(all), limit)], nil
+}
+
+// Erasure returns one erasure, or [ErrNotFound].
+func (d *DB) Erasure(ctx context.Context, by Actor, id string) (Erasure, error) {
+	e, err := scanErasure(d.sql.QueryRowContext(ctx, "SELECT "+erasureColumns+" FROM erasures WHERE id = $1", id))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !by.Covers(e.Tenant) {
+		return Erasure{}, ErrNotFound
+	}
+	if err != nil {
+		return Erasure{}, fmt.Errorf("cannot read the erasure: %w", err)
+	}
+	return e, nil
+}
+
+// OpenErasures returns those with something left to do, and those that readers of the log have to know, oldest first.
+func (d *DB) OpenErasures(ctx context.Context) ([]Erasure, error) {
+	all, err := query(ctx, d.sql, scanErasure, "SELECT "+erasureColumns+" FROM erasures WHERE listed = 1 OR state NOT IN ($1, $2) ORDER BY created_ms, id", ErasureDone, ErasureFailed)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the erasures: %w", err)
+	}
+	return all, nil
+}
+
+// updateErasure writes an erasure that nobody else has changed since it was read, and returns it with its new revision.
+func updateErasure(ctx context.Context, tx *sql.Tx, e Erasure) (Erasure, error) {
+	read := e.Revision
+	e.Revision++
+	columns := strings.Split(erasureColumns, ", ")
+	for i, c := range columns {
+		columns[i] = fmt.Sprintf("%s = $%d", c, i+1)
+	}
+	done, err := tx.ExecContext(ctx, fmt.Sprintf("UPDATE erasures SET %s WHERE id = $1 AND revision = $%d", strings.Join(columns, ", "), len(columns)+1), append(e.values(), read)...)
+	if err != nil {
+		return e, fmt.Errorf("cannot write the erasure: %w", err)
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		return e, errors.Join(ErrFenced, err)
+	}
+	return e, nil
+}
+
+// SaveErasure writes how far an erasure is, and fails with [ErrFenced] where another process has done so meanwhile. One that
+// is no longer listed loses its keys.
+func (d *DB) SaveErasure(ctx context.Context, e Erasure) (Erasure, error) {
+	err := d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if e, err = updateErasure(ctx, tx, e); err != nil || e.Listed || e.Unfinished() {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM erasure_keys WHERE erasure = $1", e.ID)
+		return err
+	})
+	return e, err
+}
+
+// FinishErasure records that an erasure is done, or that it failed, and with the last data of a tenant what there is of the
+// tenant.
+func (d *DB) FinishErasure(ctx context.Context, e Erasure) (Erasure, error) {
+	e.Finished, e.Progress = d.now().UTC().Truncate(time.Millisecond), ""
+	err := d.change(ctx, Actor{Name: "erasure " + e.ID}, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		var err error
+		if e, err = updateErasure(ctx, tx, e); err != nil {
+			return Entry{}, err
+		}
+		if e.State == ErasureDone && e.Whole() {
+			if err := forgetTenant(ctx, tx, e.Tenant); err != nil {
+				return Entry{}, err
+			}
+		}
+		return Entry{Action: "erasure." + e.State, Tenant: e.Tenant, Object: e.ID, After: encode(e)}, nil
+	})
+	return e, err
+}
+
+// forgetTenant removes a tenant with all that belongs to it, but what the audit log and erasures say of it.
+func forgetTenant(ctx context.Context, tx *sql.Tx, id string) error {
+	for _, statement := range []string{
+		"DELETE FROM users WHERE tenant = $1",
+		"DELETE FROM api_keys WHERE tenant = $1",
+		"DELETE FROM tenants WHERE id = $1",
+	} {
+		if _, err := tx.ExecContext(ctx, statement, id); err != nil {
+			return fmt.Errorf("cannot remove the tenant: %w", err)
+		}
+	}
+	return nil
+}
+
+// inTx runs f in a transaction that is no change of what requests are judged by.
+func (d *DB) inTx(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	tx, err := d.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("cannot begin a change in %s: %w", d.name(), err)
+	}
+	defer tx.Rollback()
+	if err := f(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("cannot commit a change to %s, it may have been made or not: %w", d.name(), err)
+	}
+	return nil
+}

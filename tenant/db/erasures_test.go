@@ -1,0 +1,153 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/metricstream/metricstream/erasure/list"
+	"github.com/metricstream/metricstream/store"
+)
+
+func TestErasures(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		d := b.open(t, newClock())
+		ctx := t.Context()
+		other := Actor{Name: "other", Tenants: []string{"b"}}
+		asked := Erasure{Tenant: "a", Selectors: []string{`up{job="x"}`, `{__name__=~"y.*"}`}, Start: time.UnixMilli(1234), Reason: "asked by a person"}
+		for _, bad := range []Erasure{{Tenant: "a"}, {Tenant: "a", Selectors: []string{"up{"}}, {Tenant: "a", Selectors: []string{""}}, {Tenant: "a", Selectors: []string{"up"}, Start: time.UnixMilli(2), End: time.UnixMilli(1)}} {
+			if _, err := d.CreateErasure(ctx, root, bad); store.KindOf(err) != store.KindInvalid {
+				t.Errorf("%+v: %v", bad, err)
+			}
+		}
+		if _, err := d.CreateErasure(ctx, other, asked); !errors.Is(err, ErrNotFound) {
+			t.Errorf("somebody else's tenant: %v", err)
+		}
+		e, err := d.CreateErasure(ctx, root, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.State != ErasureRequested || e.Actor != "test" || e.Range() != (list.Range{MinMs: 1234, MaxMs: list.All().MaxMs}) || len(e.ID) != 16 {
+			t.Errorf("%+v", e)
+		}
+		if _, err := d.Erasure(ctx, other, e.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("somebody else's erasure: %v", err)
+		}
+		if all, err := d.Erasures(ctx, other, 10); err != nil || len(all) != 0 {
+			t.Errorf("somebody else's erasures: %v, %v", all, err)
+		}
+
+		e.State, e.Topic, e.Generation, e.Ends, e.Noted = ErasureDeleting, "t", "g", map[int32]int64{0: 5, 3: 7}, time.UnixMilli(99).UTC()
+		e.Families, e.Listed, e.Report = []string{"up"}, true, &ErasureReport{Series: 2, Tables: []ErasedTable{{Table: "samples", Before: 9, Query: "SELECT"}}}
+		stale := e
+		if e, err = d.SaveErasure(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		read, err := d.Erasure(ctx, root, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(e, read); diff != "" {
+			t.Error(diff)
+		}
+		for name, err := range map[string]error{
+			"save":  second(d.SaveErasure(ctx, stale)),
+			"end":   second(d.FinishErasure(ctx, stale)),
+			"clear": d.ClearErasureKeys(ctx, stale, ErasedKeys),
+			"add":   d.AddErasureKeys(ctx, stale, ErasedKeys, 0, []byte{1}),
+		} {
+			if !errors.Is(err, ErrFenced) {
+				t.Errorf("%s of what another process has changed: %v", name, err)
+			}
+		}
+		for chunk := range 3 {
+			if err := d.AddErasureKeys(ctx, e, ErasedKeys, chunk, []byte{0, byte(chunk), 255}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys := func() (all string) {
+			if err := d.ErasureKeys(ctx, e.ID, ErasedKeys, func(data []byte) error { all += fmt.Sprint(data); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if got := keys(); got != "[0 0 255][0 1 255][0 2 255]" {
+			t.Error(got)
+		}
+		e.State = ErasureDone
+		if e, err = d.FinishErasure(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		if open, err := d.OpenErasures(ctx); err != nil || len(open) != 1 || open[0].Finished.IsZero() || len(keys()) == 0 {
+			t.Errorf("what the log may still hold: %v, %v", open, err)
+		}
+		e.Listed = false
+		if e, err = d.SaveErasure(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		if open, err := d.OpenErasures(ctx); err != nil || len(open) != 0 || keys() != "" {
+			t.Errorf("when the log holds nothing of it: %v, %v", open, err)
+		}
+		log, err := d.Audit(ctx, root, 0, 10)
+		if err != nil || len(log) != 2 || log[0].Action != "erasure.done" || log[1].Action != "erasure.create" || !strings.Contains(string(log[1].After), "asked by a person") {
+			t.Errorf("%+v, %v", log, err)
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestDeleteTenant(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		d := b.open(t, newClock())
+		ctx := t.Context()
+		for _, id := range []string{"a", "b"} {
+			if _, err := d.CreateTenant(ctx, root, id, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, token := mustKey(t, d, Spec{Tenant: "a", Scopes: []string{ScopeRead}})
+		_, kept := mustKey(t, d, Spec{Tenant: "b", Scopes: []string{ScopeRead}, Tenants: []string{"a"}})
+		everywhere, _ := mustKey(t, d, Spec{Tenant: "a", Scopes: Scopes(), Tenants: []string{AllTenants}})
+		if _, err := d.DeleteTenant(ctx, Actor{Tenants: []string{"a"}}, "a", ""); !errors.Is(err, ErrForbidden) {
+			t.Errorf("by its own key: %v", err)
+		}
+		if _, err := d.DeleteTenant(ctx, root, "nobody", ""); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a tenant that is not there: %v", err)
+		}
+		if _, err := d.DeleteTenant(ctx, root, "a", ""); store.KindOf(err) != store.KindInvalid || !strings.Contains(err.Error(), everywhere.Prefix) {
+			t.Errorf("with a key for all tenants: %v", err)
+		}
+		if err := d.RevokeKey(ctx, root, everywhere.ID); err != nil {
+			t.Fatal(err)
+		}
+		e, err := d.DeleteTenant(ctx, root, "a", "they left")
+		if err != nil || !e.Whole() || !e.Range().Whole() {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		if again, err := d.DeleteTenant(ctx, root, "a", ""); err != nil || again.ID != e.ID {
+			t.Errorf("asked again: %+v, %v", again, err)
+		}
+		if d.Snapshot().Active("a") {
+			t.Error("the tenant is not disabled")
+		}
+		e.State = ErasureDone
+		if _, err := d.FinishErasure(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Tenant(ctx, root, "a"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the tenant is still there: %v", err)
+		}
+		if verdict(d, token) != Unknown || verdict(d, kept) != Good {
+			t.Errorf("the keys are %s and %s", verdict(d, token), verdict(d, kept))
+		}
+		log, err := d.Audit(ctx, root, 0, 100)
+		if err != nil || log[0].Action != "erasure.done" || log[1].Action != "tenant.delete" || log[1].Tenant != "a" || !strings.Contains(string(log[1].After), "they left") {
+			t.Errorf("%+v, %v", log, err)
+		}
+	})
+}
