@@ -159,7 +159,7 @@ func (h *handler) stopPartition(cl *claim, m *sarama.ConsumerMessage, err error)
 		return
 	}
 	c := h.consumer
-	c.logger.Error("partition stopped: a record cannot be read by this program; update it", "partition", cl.partition,
+	c.logger.ErrorContext(ofRecord(cl.session.Context(), m), "partition stopped: a record cannot be read by this program; update it", "partition", cl.partition,
 		"offset", m.Offset, "err", err)
 	stopped := c.metrics.stopped.WithLabelValues(strconv.Itoa(int(cl.partition)))
 	stopped.Set(1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/metricstream/metricstream/store"
 )
@@ -36,6 +37,9 @@ type ConsumerOptions struct {
 
 	// DeadLetter is given the records that cannot be read or that the writer refuses.
 	DeadLetter sarama.SyncProducer
+
+	// Tracer makes the spans of flushes, where records say that their requests are recorded; nil makes none.
+	Tracer trace.Tracer
 
 	// Logger receives what an operator should know; nil is silence.
 	Logger *slog.Logger

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/IBM/sarama"
+
+	"github.com/metricstream/metricstream/correlation"
 )
 
 // Headers of a dead letter: where the record was, and why it is one.
@@ -39,7 +41,11 @@ func (c *Consumer) deadLetter(ctx context.Context, m *sarama.ConsumerMessage, ca
 			header(HeaderError, reason[:min(len(reason), maxReasonBytes)]),
 		},
 	}
-	c.logger.Error("record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "err", cause)
+	if id := string(headerOf(m, HeaderCorrelation)); correlation.Valid(id) {
+		letter.Headers = append(letter.Headers, header(HeaderCorrelation, id))
+	}
+	ctx = ofRecord(ctx, m)
+	c.logger.ErrorContext(ctx, "record becomes a dead letter", "partition", m.Partition, "offset", m.Offset, "topic", c.cfg.DeadLetterTopic, "err", cause)
 	retry := newRetry(c.logger, "cannot write dead letter")
 	for ctx.Err() == nil {
 		_, _, err := c.opts.DeadLetter.SendMessage(letter)

@@ -44,14 +44,9 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	begin := time.Now()
 	p.progress = c.progressOf(p)
 	failpoint.Hit("consumer/before-insert")
-	err := c.write(ctx, &p.rows, p.progress)
-	if store.KindOf(err) == store.KindInvalid {
-		c.logger.Error("the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
-		var good []*sarama.ConsumerMessage
-		if good, err = c.isolate(ctx, nil, p.records); err == nil {
-			err = c.writeRecords(ctx, good, p.progress)
-		}
-	}
+	ctx, spans := c.correlate(ctx, p)
+	err := c.writeBatch(ctx, p)
+	spans.end(err)
 	if errors.Is(err, errRestored) {
 		return nil // not committed: the next session reads it again
 	}
@@ -64,6 +59,19 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 	failpoint.Hit("consumer/before-commit")
 	c.commit(p)
 	return nil
+}
+
+// writeBatch writes a batch; records of it that the writer refuses become dead letters.
+func (c *Consumer) writeBatch(ctx context.Context, p *pending) error {
+	err := c.write(ctx, &p.rows, p.progress)
+	if store.KindOf(err) == store.KindInvalid {
+		c.logger.ErrorContext(ctx, "the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
+		var good []*sarama.ConsumerMessage
+		if good, err = c.isolate(ctx, nil, p.records); err == nil {
+			err = c.writeRecords(ctx, good, p.progress)
+		}
+	}
+	return err
 }
 
 // progressOf returns how far the records of a batch take the claims. It uses the memory of p.progress.

@@ -24,6 +24,9 @@ type Letter struct {
 	RecordOffset int64
 	Error        string
 
+	// CorrelationID is that of the request that the record came with; empty where it is not known.
+	CorrelationID string
+
 	// Value is the record.
 	Value []byte
 }
@@ -38,6 +41,8 @@ func letterOf(m *sarama.ConsumerMessage) Letter {
 			l.Topic = value
 		case HeaderError:
 			l.Error = value
+		case HeaderCorrelation:
+			l.CorrelationID = value
 		case HeaderPartition:
 			if n, err := strconv.ParseInt(value, 10, 32); err == nil {
 				l.Partition = int32(n)

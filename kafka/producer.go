@@ -10,7 +10,9 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
@@ -50,6 +52,7 @@ type scratch struct {
 	encoder  record.Encoder
 	buf      []byte
 	messages []*sarama.ProducerMessage
+	headers  []sarama.RecordHeader
 	failed   []bool
 
 	// abandoned is memory that the log still reads.
@@ -85,8 +88,20 @@ func (p *Producer) Write(ctx context.Context, b *store.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, span := correlation.Span(ctx, "produce")
 	s := p.scratch.Get().(*scratch)
 	defer p.release(s)
+	err := p.write(ctx, s, b)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("records", len(s.messages)), attribute.Int("bytes", len(s.buf)), attribute.Int("samples", b.Samples.Len()))
+	}
+	correlation.End(span, err)
+	return err
+}
+
+// write is Write with the memory for it.
+func (p *Producer) write(ctx context.Context, s *scratch, b *store.Batch) error {
+	s.headers = appendHeaders(ctx, s.headers[:0])
 	now := p.now()
 	generation, changed := p.generation.get(ctx, now)
 	if changed {
@@ -135,6 +150,7 @@ func (p *Producer) release(s *scratch) {
 	s.buf = s.buf[:0]
 	clear(s.messages)
 	s.messages = s.messages[:0]
+	clear(s.headers)
 	clear(s.failed)
 	p.scratch.Put(s)
 }
@@ -146,7 +162,7 @@ func (p *Producer) encode(s *scratch, partition int32, part *store.Batch) error 
 	value := s.buf[begin:]
 	if len(value) <= p.cfg.MaxRecordBytes {
 		s.messages = append(s.messages, &sarama.ProducerMessage{
-			Topic: p.cfg.Topic, Partition: partition, Value: sarama.ByteEncoder(value),
+			Topic: p.cfg.Topic, Partition: partition, Value: sarama.ByteEncoder(value), Headers: s.headers,
 		})
 		return nil
 	}

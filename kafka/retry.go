@@ -30,7 +30,7 @@ func (r *retry) failed(ctx context.Context, err error) {
 	}
 	if r.last != err.Error() {
 		r.last = err.Error()
-		r.logger.Warn(r.what, "err", err)
+		r.logger.WarnContext(ctx, r.what, "err", err)
 	}
 	wait := min(minBackoff<<min(r.failures, 10), maxBackoff)
 	wait = wait/2 + rand.N(wait/2)
