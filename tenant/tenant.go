@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,17 +19,19 @@ const maxLen = 150
 
 // FromRequest returns the tenant of the request's context, where whoever let the request in has set one, else the
 // one that the header names, [store.DefaultTenant] where it has none, and an error that can be shown to the client
-// where the name is not allowed.
+// where the name is not allowed or stands for several tenants, see [FromReadRequest].
 func FromRequest(r *http.Request) (string, error) {
-	if id, ok := r.Context().Value(contextKey{}).(string); ok {
+	id, ok := r.Context().Value(contextKey{}).(string)
+	if !ok {
+		id = r.Header.Get(Header)
+	}
+	switch {
+	case Several(id):
+		return "", fmt.Errorf("header %s: %.100q names several tenants, and this is for one; send a request for each of them", Header, id)
+	case ok:
 		return id, nil
-	}
-	id := r.Header.Get(Header)
-	if id == "" {
+	case id == "":
 		return store.DefaultTenant, nil
-	}
-	if strings.Contains(id, "|") {
-		return "", fmt.Errorf("header %s: %q names several tenants; ask for each of them by a request of its own", Header, id)
 	}
 	if err := Validate(id); err != nil {
 		return "", fmt.Errorf("header %s: %w", Header, err)

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -52,5 +53,53 @@ func TestContext(t *testing.T) {
 	}
 	if got := FromContext(NewContext(t.Context(), "team-a")); got != "team-a" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestFromReadRequest(t *testing.T) {
+	numbered := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("t%02d", i))
+		}
+		return strings.Join(all, "|")
+	}
+	for _, c := range []struct{ header, want, problem string }{
+		{header: "", want: store.DefaultTenant},
+		{header: "a", want: "a"},
+		{header: "a|b", want: "a|b"},
+		{header: "b|a|b|c", want: "a|b|c"},
+		{header: "a|a", want: "a"},
+		{header: numbered(32), want: numbered(32)},
+		{header: numbered(32) + "|t00", want: numbered(32)},
+		{header: numbered(33), problem: "names 33 tenants, at most 32"},
+		{header: "a||b", problem: "empty"},
+		{header: "|a", problem: "empty"},
+		{header: "a|", problem: "empty"},
+		{header: "|", problem: "empty"},
+		{header: " a | b ", problem: "' '"},
+		{header: "a|..", problem: "not allowed"},
+		{header: "a|b,c", problem: "','"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.header != "" {
+			r.Header.Set(Header, c.header)
+		}
+		got, err := FromReadRequest(r)
+		switch {
+		case c.problem == "" && (err != nil || got != c.want):
+			t.Errorf("header %q: got %q, %v, want %q", c.header, got, err, c.want)
+		case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), Header)):
+			t.Errorf("header %q: got %q, %v, want an error with %q", c.header, got, err, c.problem)
+		}
+	}
+	// What is for one tenant does not take several for one, whoever let them in.
+	r := httptest.NewRequest("GET", "/", nil)
+	r = r.WithContext(NewContext(r.Context(), "a|b"))
+	if id, err := FromRequest(r); err == nil {
+		t.Errorf("several tenants are one: %q", id)
+	}
+	if id, err := FromReadRequest(r); id != "a|b" || err != nil {
+		t.Errorf("got %q, %v", id, err)
 	}
 }

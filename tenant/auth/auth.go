@@ -120,18 +120,24 @@ func (g *Guard) judge(r *http.Request, n Need) (*http.Request, *refusal) {
 	return r.WithContext(ctx), nil
 }
 
-// tenantOf returns the tenant that a request is for.
+// tenantOf returns the tenant that a request is for, or the name of several, see [tenant.FromReadRequest].
 func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refusal) {
 	id := k.Tenant
 	if r.Header.Get(tenant.Header) != "" {
+		from := tenant.FromRequest
+		if n == Read {
+			from = tenant.FromReadRequest
+		}
 		var err error
-		if id, err = tenant.FromRequest(r); err != nil {
+		if id, err = from(r); err != nil {
 			return "", badRequest(err.Error())
 		}
 	}
-	// One text for all reasons, so that nobody learns which tenants there are.
-	if !k.Covers(id) || !s.Active(id) && !(k.Everywhere() && n.administers()) {
-		return "", forbidden("the key may not speak for the tenant \"" + id + "\", or there is no such tenant")
+	for _, one := range tenant.Split(id) {
+		// One text for all reasons, so that nobody learns which tenants there are.
+		if !k.Covers(one) || !s.Active(one) && !(k.Everywhere() && n.administers()) {
+			return "", forbidden("the key may not speak for the tenant \"" + one + "\", or there is no such tenant")
+		}
 	}
 	return id, nil
 }

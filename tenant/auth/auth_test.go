@@ -63,7 +63,7 @@ func (g *gate) key(t *testing.T, s db.Spec) string {
 // ask sends a request and returns its answer; what is let in is answered with the tenant and the number of matchers.
 func (g *gate) ask(need auth.Need, change func(*http.Request)) *httptest.ResponseRecorder {
 	h := g.Protect(need, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := tenant.FromRequest(r)
+		id, err := tenant.FromReadRequest(r)
 		fmt.Fprint(w, id, err, len(tenant.MatchersFrom(r.Context())), tenant.FromContext(r.Context()) == id)
 	}))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -113,6 +113,35 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestSeveralTenants are read together by keys that may read each of them, and nothing else is done for several.
+func TestSeveralTenants(t *testing.T) {
+	g := newGate(t)
+	own := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes()})
+	both := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: []string{"b", "off", "later"}})
+	all := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: []string{"*"}})
+	for _, c := range []struct {
+		key, id string
+		code    int
+		want    string
+	}{
+		{own, "a|a", 200, "a"}, {own, "a|a|a", 200, "a"}, {own, "a|b", 403, ""}, {own, "b|a", 403, ""}, {own, "b|b", 403, ""}, {own, "a|nobody", 403, ""},
+		{own, "a||b", 400, ""}, {own, " a | b ", 400, ""}, {own, "a|", 400, ""}, {own, "a|*", 403, ""}, {own, "a|.", 400, ""}, {own, "a%7Cb", 400, ""},
+		{both, "b|a", 200, "a|b"}, {both, "a|b|a", 200, "a|b"}, {both, "a|off", 403, ""}, {both, "a|later", 403, ""}, {both, "a|b|anonymous", 403, ""},
+		{all, "a|b|anonymous", 200, "a|anonymous|b"}, {all, "a|nobody", 403, ""}, {all, "off|a", 403, ""},
+		{all, strings.Repeat("a|", 40) + "b", 200, "a|b"},
+	} {
+		w := g.ask(auth.Read, as(c.key, c.id))
+		if w.Code != c.code || c.code == 200 && w.Body.String() != c.want+"<nil> 0 true" {
+			t.Errorf("%s: %d %s, want %d %s", c.id, w.Code, w.Body, c.code, c.want)
+		}
+		for _, need := range []auth.Need{auth.Write, auth.ReadAll, auth.Monitor, auth.Admin, auth.Operator} {
+			if w := g.ask(need, as(c.key, c.id)); w.Code == 200 || w.Code == 401 {
+				t.Errorf("%s of %s: %d %s", need, c.id, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 // TestTenants chooses a tenant by the header, with keys that may and keys that may not.
 func TestTenants(t *testing.T) {
 	g := newGate(t)
@@ -124,9 +153,9 @@ func TestTenants(t *testing.T) {
 		key, id string
 		code    int
 	}{
-		{own, "a", 200}, {own, "b", 403}, {own, "later", 403}, {own, "a|b", 400}, {own, "a/b", 400},
+		{own, "a", 200}, {own, "b", 403}, {own, "later", 403}, {own, "a|b", 403}, {own, "a/b", 400},
 		{both, "b", 200}, {both, "off", 403}, {both, "later", 403}, {both, "anonymous", 403},
-		{all, "b", 200}, {all, "anonymous", 200}, {all, "off", 403}, {all, "nobody", 403}, {all, "*", 403}, {all, "a|b", 400},
+		{all, "b", 200}, {all, "anonymous", 200}, {all, "off", 403}, {all, "nobody", 403}, {all, "*", 403}, {all, "a|b", 200},
 		{off, "", 403},
 	} {
 		w := g.ask(auth.Read, as(c.key, c.id))
