@@ -26,7 +26,7 @@ func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Sta
 		q.Parameters = append(q.Parameters, proto.Parameter{Key: param.Name, Value: param.Value})
 	}
 	q.Settings = append(slices.Clip(q.Settings),
-		ch.Setting{Key: "log_comment", Value: "metricstream select " + name},
+		ch.Setting{Key: "log_comment", Value: comment(ctx, "select "+name)},
 		// For statements as plain as these the old analyzer gives the same answer for a third less of the time.
 		// A server that no longer has it ignores this.
 		ch.Setting{Key: "enable_analyzer", Value: "0"})
@@ -45,7 +45,9 @@ func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Sta
 		return stopped
 	}
 	begin := time.Now()
+	ctx, span := statementSpan(ctx, "select", name)
 	err := p.do(ctx, q, func() bool { return total == 0 })
+	endStatement(span, total, err)
 	if stopped != nil {
 		s.metrics.selected(name, total, begin, nil)
 		return stopped

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -51,7 +52,6 @@ var insertSettings = []ch.Setting{
 	{Key: "async_insert", Value: "0"},
 	{Key: "insert_deduplicate", Value: "0"},
 	{Key: "optimize_on_insert", Value: "0"},
-	{Key: "log_comment", Value: "metricstream write"},
 }
 
 // insert sends one block. It may be sent twice, which is harmless.
@@ -61,8 +61,11 @@ func (s *Store) insert(ctx context.Context, table string, input proto.Input) err
 		return nil
 	}
 	begin := time.Now()
-	q := ch.Query{Body: input.Into(table), Input: input, Settings: insertSettings}
+	settings := append(slices.Clip(insertSettings), ch.Setting{Key: "log_comment", Value: comment(ctx, "write")})
+	q := ch.Query{Body: input.Into(table), Input: input, Settings: settings}
+	ctx, span := statementSpan(ctx, "insert", table)
 	err := s.writes.do(ctx, q, func() bool { return true })
+	endStatement(span, rows, err)
 	s.metrics.inserted(table, rows, begin, err)
 	if err != nil {
 		return fmt.Errorf("cannot insert %d rows into %s: %w", rows, table, verdict(err))
