@@ -41,7 +41,8 @@ func (s *Store) markDay(ctx context.Context, day Day, change func() error) error
 		if err := s.WriteMarks(ctx, marks); err != nil {
 			return fmt.Errorf("cannot mark the hours of %s: %w", day, err)
 		}
-		return nil
+		// What begins to hold on this day may hold for ever.
+		return s.WriteChanges(ctx, changesFrom(begin))
 	}
 	if err := mark(); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 )
 
 // Write inserts a batch: first the series, so that no sample is ever visible without its labels, then
-// everything that belongs to them, then marks for the hours that may have been folded without them, then the progress
-// that says that all of it is there. One insert is one table
+// everything that belongs to them, then marks for the hours that may have been folded without them and changes for those
+// who remember answers, then the progress that says that all of it is there. One insert is one table
 // and one day, so each is atomic; every one of them can be repeated.
 func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	if err := s.writeSeries(ctx, b); err != nil {
@@ -35,6 +35,9 @@ func (s *Store) Write(ctx context.Context, b *store.Batch) error {
 	}
 	failpoint.Hit("clickhouse/before-marks")
 	if err := s.writeLate(ctx, b); err != nil {
+		return err
+	}
+	if err := s.writeChanges(ctx, b); err != nil {
 		return err
 	}
 	failpoint.Hit("clickhouse/before-progress")
