@@ -3,7 +3,6 @@
 package promql
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -24,11 +23,17 @@ const SubqueryStep = time.Minute
 // only turns some errors about duplicate series into answers and lets label_replace see the name. And rate and
 // its kin see a counter reset where a series' start timestamp says there was one (use-start-timestamps); only
 // senders that send start timestamps notice, and a request can turn it off.
+//
+// It has turns of its own; see [NewExprEngine] for an engine that shares them.
 func NewEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *prom.Engine {
-	return newEngine(cfg, logger, reg, NewParser())
+	return newEngine(cfg, NewTurns(cfg, nil), logger, reg, NewParser())
 }
 
-func newEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer, p parser.Parser) *prom.Engine {
+func newEngine(cfg Config, turns *Turns, logger *slog.Logger, reg prometheus.Registerer, p parser.Parser) *prom.Engine {
+	var waiting prom.QueryTracker
+	if turns != nil {
+		waiting = &tracker{turns: turns, taken: map[int]func(){}}
+	}
 	if reg != nil {
 		reg = prometheus.WrapRegistererWithPrefix("metricstream_", reg)
 	}
@@ -37,7 +42,7 @@ func newEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer, p par
 		Reg:                      reg,
 		MaxSamples:               cfg.MaxSamples,
 		Timeout:                  cfg.Timeout,
-		ActiveQueryTracker:       make(turns, cfg.MaxConcurrency),
+		ActiveQueryTracker:       waiting,
 		LookbackDelta:            cfg.LookbackDelta,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return SubqueryStep.Milliseconds() },
 		EnableAtModifier:         true,
@@ -57,35 +62,3 @@ func NewParser() parser.Parser {
 		EnableUnquotedUTF8Names:     true,
 	})
 }
-
-// turns is the engine's tracker of active queries: one element for each that runs. The engine takes a turn when it
-// parses a query and one when it evaluates it; only the second wait is within the engine's timeout.
-type turns chan struct{}
-
-func (t turns) GetMaxConcurrent() int { return cap(t) }
-
-func (t turns) Insert(ctx context.Context, _ string) (int, error) {
-	select {
-	case t <- struct{}{}:
-		return 0, nil
-	default:
-	}
-	select {
-	case t <- struct{}{}:
-		return 0, nil
-	case <-ctx.Done():
-		return 0, waitError(ctx)
-	}
-}
-
-// waitError says that a query never got its turn, in the types that the engine has for it.
-func waitError(ctx context.Context) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return prom.ErrQueryTimeout("query queue")
-	}
-	return prom.ErrQueryCanceled("query queue")
-}
-
-func (t turns) Delete(int) { <-t }
-
-func (t turns) Close() error { return nil }

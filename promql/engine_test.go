@@ -21,7 +21,7 @@ func TestConfig(t *testing.T) {
 	if err := promql.DefaultConfig().Validate(); err != nil {
 		t.Fatalf("the default: %v", err)
 	}
-	for _, bad := range []string{"timeout: 0s", "max_samples: 0", "max_series: -1", "max_concurrency: 0", "max_concurrent_reads: 0", "cors_origin: (", "lookback_delta: 1us"} {
+	for _, bad := range []string{"timeout: 0s", "max_samples: 0", "max_series: -1", "max_concurrency: 0", "max_waiting: 0", "cors_origin: (", "lookback_delta: 1us"} {
 		cfg := promql.DefaultConfig()
 		if err := yaml.Unmarshal([]byte(bad), &cfg); err != nil {
 			t.Fatalf("%s: %v", bad, err)

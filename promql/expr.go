@@ -21,10 +21,11 @@ type ExprEngine struct {
 	parser *ready
 }
 
-// NewExprEngine is [NewEngine] for parsed expressions. Close the engine when no query runs any more.
-func NewExprEngine(cfg Config, logger *slog.Logger, reg prometheus.Registerer) *ExprEngine {
+// NewExprEngine is [NewEngine] for parsed expressions. Each evaluation takes one of the turns; nil is for evaluations that
+// need none. Close the engine when no query runs any more.
+func NewExprEngine(cfg Config, turns *Turns, logger *slog.Logger, reg prometheus.Registerer) *ExprEngine {
 	p := &ready{Parser: NewParser(), exprs: map[string]parser.Expr{}}
-	return &ExprEngine{engine: newEngine(cfg, logger, reg, p), parser: p}
+	return &ExprEngine{engine: newEngine(cfg, turns, logger, reg, p), parser: p}
 }
 
 // Close ends the engine.
@@ -35,14 +36,14 @@ func (e *ExprEngine) Close() error { return e.engine.Close() }
 func (e *ExprEngine) InstantQuery(ctx context.Context, q storage.Queryable, opts prom.QueryOpts, text string, expr parser.Expr, at time.Time) (prom.Query, error) {
 	held := e.parser.hold(text, expr)
 	defer e.parser.release(held)
-	return e.engine.NewInstantQuery(ctx, q, opts, held, at)
+	return e.engine.NewInstantQuery(parsing(ctx), q, opts, held, at)
 }
 
 // RangeQuery is NewRangeQuery of the engine; see InstantQuery.
 func (e *ExprEngine) RangeQuery(ctx context.Context, q storage.Queryable, opts prom.QueryOpts, text string, expr parser.Expr, start, end time.Time, step time.Duration) (prom.Query, error) {
 	held := e.parser.hold(text, expr)
 	defer e.parser.release(held)
-	return e.engine.NewRangeQuery(ctx, q, opts, held, start, end, step)
+	return e.engine.NewRangeQuery(parsing(ctx), q, opts, held, start, end, step)
 }
 
 // ready is a parser that gives out expressions that it holds.

@@ -166,11 +166,12 @@ func (n *node) addQuerier(context.Context) error {
 func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(http.Handler) http.Handler) error {
 	q := n.config.Query
 	tiers := tiered.Remember(rollups)
-	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Logger: n.logger, Registerer: n.registry})
+	turns := promql.NewTurns(q, n.registry)
+	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Turns: turns, Logger: n.logger, Registerer: n.registry})
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
 	limits := adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}
 	a, err := api.New(api.Options{
-		Config: q, Engine: evaluator, Parser: promql.NewParser(),
+		Config: q, Turns: turns, Grant: n.limitsOf, Engine: evaluator, Parser: promql.NewParser(),
 		Queryable: adapter.NewTieredQueryable(raw, rollup.NewStitch(tiers, raw), limits),
 		Reader:    raw, ExemplarReader: raw, MetadataReader: raw, Stats: raw,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),

@@ -15,17 +15,20 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/plan"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// Limits bound what one querier, and so one query, may read with all its selectors together. Zero is no limit.
+// Limits bound what one querier, and so one query, may read with all its selectors together. Zero is no limit. The
+// limits of the context, see [limits.NewContext], are below them.
 type Limits struct {
 	MaxSeries, MaxSamples int
 }
@@ -58,8 +61,8 @@ func NewQueryable(r store.Reader, l Limits) *Queryable { return &Queryable{reade
 // in the context of a read. What rows cannot tell is computed from raw samples.
 func NewTieredQueryable(r store.Reader, tiers TierReader, l Limits) *Queryable {
 	cfg := promql.DefaultConfig()
-	cfg.MaxSamples, cfg.MaxConcurrency = math.MaxInt, math.MaxInt32 // what is read is limited already
-	return &Queryable{reader: r, limits: l, tiers: tiers, engine: promql.NewExprEngine(cfg, nil, nil)}
+	cfg.MaxSamples = math.MaxInt // what is read is limited already
+	return &Queryable{reader: r, limits: l, tiers: tiers, engine: promql.NewExprEngine(cfg, nil, nil, nil)}
 }
 
 // Querier implements storage.Queryable; both times are milliseconds and included.
@@ -87,16 +90,29 @@ type querier struct {
 type budget struct {
 	limits          Limits
 	series, samples atomic.Int64
+
+	once sync.Once
+	most limits.Reading
 }
 
-// take adds a series with its samples, and fails when that is too much.
+// reading returns what the query may read: it is one query's, so every context of a read says the same.
+func (b *budget) reading(ctx context.Context) limits.Reading {
+	b.once.Do(func() {
+		b.most = limits.FromContext(ctx).Reading(
+			limits.Bound{Most: int64(b.limits.MaxSeries), Name: "query.max_series"},
+			limits.Bound{Most: int64(b.limits.MaxSamples), Name: "query.max_samples"})
+	})
+	return b.most
+}
+
+// take adds a series with its samples, and fails when that is too much. reading has been called before.
 func (b *budget) take(samples int) error {
 	series, all := b.series.Add(1), b.samples.Add(int64(samples))
-	if b.limits.MaxSeries > 0 && series > int64(b.limits.MaxSeries) {
-		return store.Limitf("the query reads more than %d series; choose fewer by label matchers, or raise query.max_series", b.limits.MaxSeries)
-	}
-	if b.limits.MaxSamples > 0 && all > int64(b.limits.MaxSamples) {
-		return store.Limitf("the query reads more than %d samples; choose a shorter time or fewer series, or raise query.max_samples", b.limits.MaxSamples)
+	switch {
+	case b.most.Series.Most > 0 && series > b.most.Series.Most:
+		return b.most.TooManySeries()
+	case b.most.Samples.Most > 0 && all > b.most.Samples.Most:
+		return b.most.TooManySamples()
 	}
 	return nil
 }
@@ -120,9 +136,11 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 		defer q.reads.Done()
 		defer close(r.done)
 		defer cancel()
-		list, warnings, err := q.readSafely(ctx, s, matchers, labelsOnly)
+		reading, span := correlation.Span(ctx, "select")
+		list, warnings, err := q.readSafely(reading, s, matchers, labelsOnly)
+		endSelect(ctx, span, matchers, len(list), err)
 		r.warnings = warnings
-		r.finish(list, limit, queryError(ctx, err))
+		r.finish(list, limit, queryError(ctx, q.budget.most.Name(err)))
 	}()
 	return &seriesSet{read: r, at: -1}
 }
@@ -160,13 +178,14 @@ func faultPlace() string {
 }
 
 func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) store.Selection {
+	most := q.budget.reading(ctx)
 	return store.Selection{
 		Tenant:     tenant.FromContext(ctx),
 		Matchers:   matchers,
 		MinMs:      q.minMs,
 		MaxMs:      q.maxMs,
-		MaxSeries:  q.budget.limits.MaxSeries,
-		MaxSamples: q.budget.limits.MaxSamples,
+		MaxSeries:  int(most.Series.Most),
+		MaxSamples: int(most.Samples.Most),
 	}
 }
 
@@ -210,14 +229,14 @@ func (q *querier) readLabels(ctx context.Context, s store.Selection) ([]storage.
 func (q *querier) LabelNames(ctx context.Context, hints *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	names, err := q.reader.LabelNames(ctx, q.selection(ctx, matchers))
 	names, _ = hints.ApplyLimit(names)
-	return names, nil, queryError(ctx, err)
+	return names, nil, queryError(ctx, q.budget.most.Name(err))
 }
 
 // LabelValues implements storage.LabelQuerier.
 func (q *querier) LabelValues(ctx context.Context, name string, hints *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
 	values, err := q.reader.LabelValues(ctx, name, q.selection(ctx, matchers))
 	values, _ = hints.ApplyLimit(values)
-	return values, nil, queryError(ctx, err)
+	return values, nil, queryError(ctx, q.budget.most.Name(err))
 }
 
 // Close ends and waits for the reads that still run. Series that were returned stay usable.

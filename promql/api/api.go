@@ -10,6 +10,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // Options are what an [API] works with. Engine, Queryable and Reader are needed; what else is nil has a
@@ -35,8 +37,14 @@ type Options struct {
 	// ReadFrameBytes is the size at which a frame of a streamed remote read is sent; zero is 1 MiB.
 	ReadFrameBytes int
 
-	// Engine evaluates; how many queries it does at once is its own limit. Parser must be of the same dialect as
-	// the engine's; nil is Prometheus' default parser.
+	// Turns are what other reads than evaluations wait for; nil makes some. The engine is to have the same, so that there is
+	// one queue.
+	Turns *promql.Turns
+
+	// Grant tells what a request of a tenant is held to; nil is nothing beyond Config.
+	Grant func(ctx context.Context, tenant string) limits.Grant
+
+	// Engine evaluates. Parser must be of the same dialect as the engine's; nil is Prometheus' default parser.
 	Engine prom.QueryEngine
 	Parser parser.Parser
 
@@ -70,7 +78,6 @@ type API struct {
 	start     time.Time
 	endpoints map[string]endpoint
 	cors      *regexp.Regexp
-	reads     gate
 	metrics   *metrics
 	compress  func(http.Handler) http.HandlerFunc
 }
@@ -92,7 +99,6 @@ func New(o Options) (*API, error) {
 		Options:  o,
 		start:    o.Now(),
 		cors:     regexp.MustCompile("^(?s:" + o.Config.CORSOrigin + ")$"),
-		reads:    newGate(o.Config.MaxConcurrentReads),
 		compress: compress,
 	}
 	a.metrics, err = newMetrics(o.Registerer)
@@ -109,6 +115,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.ConfigYAML == nil {
 		o.ConfigYAML = func() string { return "" }
+	}
+	if o.Turns == nil {
+		o.Turns = promql.NewTurns(o.Config, nil)
+	}
+	if o.Grant == nil {
+		o.Grant = func(_ context.Context, tenant string) limits.Grant { return limits.Grant{Tenant: tenant} }
 	}
 	if o.ReadFrameBytes == 0 {
 		o.ReadFrameBytes = 1 << 20

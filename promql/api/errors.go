@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/prometheus/promql"
 
+	"github.com/metricstream/metricstream/promql/fair"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // errorType is the machine-readable half of an error response.
@@ -22,6 +25,7 @@ const (
 	internal    errorType = "internal"
 	notFound    errorType = "not_found"
 	unavailable errorType = "unavailable"
+	tooMany     errorType = "too_many_requests"
 )
 
 // statusClientClosed is nginx' code for a client that went away.
@@ -40,6 +44,8 @@ func (t errorType) code() int {
 		return http.StatusInternalServerError
 	case notFound:
 		return http.StatusNotFound
+	case tooMany:
+		return http.StatusTooManyRequests
 	default: // timeout, unavailable
 		return http.StatusServiceUnavailable
 	}
@@ -57,15 +63,25 @@ type apiError struct {
 func (e *apiError) Error() string { return string(e.typ) + ": " + e.err.Error() }
 func (e *apiError) Unwrap() error { return e.err }
 
+// retryAfterSeconds is when a client that found the queue full may try again.
+const retryAfterSeconds = "5"
+
+func (e *apiError) setHeaders(w http.ResponseWriter) {
+	if e.typ == tooMany {
+		w.Header().Set("Retry-After", retryAfterSeconds)
+	}
+}
+
 func badRequest(err error) error { return &apiError{badData, err} }
 
 func invalidParam(name string, err error) error {
 	return badRequest(fmt.Errorf("invalid parameter %q: %w", name, err))
 }
 
-// storeError is for an error that a reader returned. Where the request's own context has ended, that is the
+// storeError is for an error that a reader returned, with the names of the limits that it is about. Where the request's own context has ended, that is the
 // reason, whatever the reader made of it.
-func storeError(ctx context.Context, err error) *apiError {
+func (a *API) storeError(ctx context.Context, err error) *apiError {
+	err = a.reading(ctx).Name(err)
 	ended := ctx.Err()
 	switch {
 	case errors.Is(ended, context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
@@ -93,6 +109,9 @@ func classify(err error) *apiError {
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e
 	}
+	if _, ok := errors.AsType[*fair.FullError](err); ok {
+		return &apiError{tooMany, err}
+	}
 	if _, ok := errors.AsType[promql.ErrQueryCanceled](err); ok {
 		return &apiError{canceled, err}
 	}
@@ -114,8 +133,22 @@ func classify(err error) *apiError {
 	return &apiError{execution, err}
 }
 
-// isLimit tells whether a limit of the engine or the store ended a request.
-func isLimit(err error) bool {
-	_, ok := errors.AsType[promql.ErrTooManySamples](err)
-	return ok || store.KindOf(err) == store.KindLimit
+// limitOf names the limit that ended a request, for a metric; empty where it was none.
+func limitOf(err error) string {
+	if r, ok := errors.AsType[*limits.Reached](err); ok {
+		return strings.TrimPrefix(r.Limit, "query.")
+	}
+	if _, ok := errors.AsType[*fair.FullError](err); ok {
+		return "queue"
+	}
+	if t, ok := errors.AsType[promql.ErrQueryTimeout](err); ok && t == queueTimeout {
+		return "concurrency"
+	}
+	if _, ok := errors.AsType[promql.ErrTooManySamples](err); ok {
+		return "max_samples"
+	}
+	if store.KindOf(err) == store.KindLimit {
+		return "limit"
+	}
+	return ""
 }

@@ -143,7 +143,7 @@ func TestQueriesWaitForTheirTurn(t *testing.T) {
 		engine := promql.DefaultConfig()
 		engine.MaxConcurrency = 1
 		o.Engine, o.Parser = promql.NewEngine(engine, slog.New(slog.DiscardHandler), nil), promql.NewParser()
-		o.Config.MaxConcurrentReads = 1
+		o.Config.MaxConcurrency = 1
 	})
 	first := make(chan int)
 	go func() {
@@ -244,7 +244,7 @@ func TestReadsWaitForTheirTurn(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	server := serveAPI(t, nil, func(o *api.Options) {
 		overBroken(brokenStore{err: errors.New("left"), wait: func(context.Context) error { close(entered); <-leave; return nil }})(o)
-		o.Config.MaxConcurrentReads = 1
+		o.Config.MaxConcurrency = 1
 		o.Config.Timeout = 30 * time.Millisecond
 		o.Registerer = reg
 	})
@@ -260,7 +260,7 @@ func TestReadsWaitForTheirTurn(t *testing.T) {
 	close(leave)
 	<-first
 	want := `
-# HELP metricstream_api_limit_hits_total Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).
+# HELP metricstream_api_limit_hits_total Requests that ended at a limit: those of query.* and of tenants and keys by their names, resolution (more than 11,000 points), queue (too many wait for a turn), concurrency (waited too long for one).
 # TYPE metricstream_api_limit_hits_total counter
 metricstream_api_limit_hits_total{limit="concurrency"} 1
 `

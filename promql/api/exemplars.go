@@ -48,10 +48,10 @@ func (a *API) queryExemplars(r *http.Request) (result, error) {
 			Matchers:  ms,
 			MinMs:     timestamp.FromTime(start),
 			MaxMs:     timestamp.FromTime(end),
-			MaxSeries: a.Config.MaxSeries,
+			MaxSeries: int(a.reading(r.Context()).Series.Most),
 		})
 		if err != nil {
-			return result{}, storeError(r.Context(), err)
+			return result{}, a.storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}

@@ -37,11 +37,12 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
+	ctx, cancel := a.withTimeout(r.Context())
 	defer cancel()
+	r = r.WithContext(ctx)
 	release, err := a.turn(ctx)
 	if err != nil {
-		a.readError(w, r, queueError(err))
+		a.readError(w, r, err)
 		return
 	}
 	defer release()
@@ -54,7 +55,7 @@ func (a *API) federate(w http.ResponseWriter, r *http.Request) {
 		expfmt.NewFormat(expfmt.TypeProtoCompact), expfmt.NewFormat(expfmt.TypeTextPlain))
 	w.Header().Set("Content-Type", string(format))
 	if err := writeFamilies(expfmt.NewEncoder(w, format), format, samples); err != nil {
-		a.Logger.Debug("cannot write a response", "path", r.URL.Path, "err", err)
+		a.Logger.DebugContext(r.Context(), "cannot write a response", "path", r.URL.Path, "err", err)
 	}
 }
 

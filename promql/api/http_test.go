@@ -164,7 +164,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%d durations (%v), want one each of query 200, query 400, label_values, unknown, query_range", n, err)
 	}
 	want := `
-# HELP metricstream_api_limit_hits_total Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).
+# HELP metricstream_api_limit_hits_total Requests that ended at a limit: those of query.* and of tenants and keys by their names, resolution (more than 11,000 points), queue (too many wait for a turn), concurrency (waited too long for one).
 # TYPE metricstream_api_limit_hits_total counter
 metricstream_api_limit_hits_total{limit="resolution"} 1
 # HELP metricstream_api_queries_in_flight PromQL queries and remote reads that run or wait for their turn.

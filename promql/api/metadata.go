@@ -24,7 +24,7 @@ func (a *API) metadata(r *http.Request) (result, error) {
 	}
 	all, err := a.MetadataReader.Metadata(r.Context(), tenant.FromContext(r.Context()), r.FormValue("metric"))
 	if err != nil {
-		return result{}, storeError(r.Context(), err)
+		return result{}, a.storeError(r.Context(), err)
 	}
 	return result{data: cutMetadata(all, limit, perMetric)}, nil
 }

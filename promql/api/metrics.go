@@ -26,7 +26,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "metricstream_api_limit_hits_total",
-			Help: "Requests that ended at a limit: concurrency (waited too long for a turn), limit (of the store, the engine or remote read), resolution (more than 11,000 points).",
+			Help: "Requests that ended at a limit: those of query.* and of tenants and keys by their names, resolution (more than 11,000 points), queue (too many wait for a turn), concurrency (waited too long for one).",
 		}, []string{"limit"}),
 	}
 	var errs []error

@@ -30,6 +30,9 @@ func (a *API) query(r *http.Request) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	if err := a.checkRange(r, ts, ts, 0); err != nil {
+		return result{}, err
+	}
 	return a.evaluate(r, limit, func(ctx context.Context, opts promql.QueryOpts) (promql.Query, error) {
 		return a.Engine.NewInstantQuery(ctx, a.Queryable, opts, r.FormValue("query"), ts)
 	})
@@ -43,6 +46,9 @@ func (a *API) queryRange(r *http.Request) (result, error) {
 	}
 	start, end, step, err := a.rangeParams(r)
 	if err != nil {
+		return result{}, err
+	}
+	if err := a.checkRange(r, start, end, step); err != nil {
 		return result{}, err
 	}
 	return a.evaluate(r, limit, func(ctx context.Context, opts promql.QueryOpts) (promql.Query, error) {
@@ -112,7 +118,7 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 		return result{}, err
 	}
 
-	res := qry.Exec(withOrigin(ctx, r))
+	res := a.execute(withOrigin(ctx, r), r, qry)
 	if res.Err != nil {
 		defer qry.Close()
 		return result{}, res.Err
@@ -201,14 +207,6 @@ func constructionError(err error) error {
 		return err
 	}
 	return invalidParam("query", err)
-}
-
-// queueError is for a request whose turn did not come, in the engine's words.
-func queueError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return queueTimeout
-	}
-	return promql.ErrQueryCanceled("query queue")
 }
 
 // withOrigin says in the engine's query log where a query came from.

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage"
+
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // maxReadBytes limits a remote read request, as it is sent and as it is unpacked.
@@ -19,11 +21,12 @@ const maxReadBytes = 32 << 20
 // read answers /read, the protocol by which a Prometheus reads from another store. Errors are plain text: their
 // readers are programs, which log them.
 func (a *API) read(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
+	ctx, cancel := a.withTimeout(r.Context())
 	defer cancel()
+	r = r.WithContext(ctx)
 	release, err := a.turn(ctx)
 	if err != nil {
-		a.readError(w, r, queueError(err))
+		a.readError(w, r, err)
 		return
 	}
 	defer release()
@@ -93,12 +96,16 @@ func (a *API) selectQuery(ctx context.Context, q *prompb.Query, f func(storage.S
 	if err != nil {
 		return badRequest(err)
 	}
+	hints := readHints(q)
+	if err := limits.FromContext(ctx).CheckRange(between(hints.Start, hints.End)); err != nil {
+		return err
+	}
 	querier, err := a.Queryable.Querier(q.StartTimestampMs, q.EndTimestampMs)
 	if err != nil {
 		return err
 	}
 	defer querier.Close()
-	set := querier.Select(ctx, true, readHints(q), ms...)
+	set := querier.Select(ctx, true, hints, ms...)
 	if err := f(set); err != nil {
 		return err
 	}
@@ -148,6 +155,7 @@ func readMatchers(all []*prompb.LabelMatcher) ([]*labels.Matcher, error) {
 // try again.
 func (a *API) readError(w http.ResponseWriter, r *http.Request, err error) {
 	e := a.judge(r, err)
+	e.setHeaders(w)
 	code := e.typ.code()
 	if e.typ == execution {
 		code = http.StatusBadRequest

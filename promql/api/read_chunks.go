@@ -24,7 +24,7 @@ func (a *API) readChunks(ctx context.Context, w http.ResponseWriter, r *http.Req
 			continue
 		}
 		if frames.started {
-			a.Logger.Error("cannot finish a streamed remote read", "query", i, "err", err)
+			a.Logger.ErrorContext(r.Context(), "cannot finish a streamed remote read", "query", i, "err", err)
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Del("Content-Type")

@@ -14,13 +14,14 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // readSamples answers with one prometheus.ReadResponse. It is encoded here, by hand, because the generated
 // encoder leaves out values that compare equal to zero and so loses the sign of -0.
 func (a *API) readSamples(ctx context.Context, w http.ResponseWriter, r *http.Request, req *prompb.ReadRequest) {
 	var resp []byte
-	res := resultEncoder{maxSamples: a.Config.MaxSamples}
+	res := resultEncoder{most: a.reading(ctx)}
 	for _, q := range req.Queries {
 		if err := a.selectQuery(ctx, q, res.encode); err != nil {
 			a.readError(w, r, err)
@@ -31,7 +32,7 @@ func (a *API) readSamples(ctx context.Context, w http.ResponseWriter, r *http.Re
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	w.Header().Set("Content-Encoding", "snappy")
 	if _, err := w.Write(snappy.Encode(nil, resp)); err != nil {
-		a.Logger.Debug("cannot write a response", "path", r.URL.Path, "err", err)
+		a.Logger.DebugContext(r.Context(), "cannot write a response", "path", r.URL.Path, "err", err)
 	}
 }
 
@@ -55,8 +56,9 @@ const (
 
 // resultEncoder makes one prometheus.QueryResult after another and counts the samples of all.
 type resultEncoder struct {
-	out, series, item   []byte
-	samples, maxSamples int
+	out, series, item []byte
+	samples           int64
+	most              limits.Reading
 }
 
 // encode leaves the result of a query in out.
@@ -73,8 +75,8 @@ func (e *resultEncoder) encode(set storage.SeriesSet) error {
 			e.series = appendBytesField(e.series, fieldSeriesLabels, e.item)
 		})
 		for t := it.Next(); t != chunkenc.ValNone; t = it.Next() {
-			if e.samples++; e.samples > e.maxSamples {
-				return store.Limitf("exceeded sample limit (%d)", e.maxSamples)
+			if e.samples++; e.most.Samples.Most > 0 && e.samples > e.most.Samples.Most {
+				return e.most.TooManySamples()
 			}
 			if err := e.point(it, t); err != nil {
 				return err

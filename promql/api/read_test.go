@@ -231,7 +231,7 @@ func TestRemoteReadRefusals(t *testing.T) {
 		{"not snappy", []byte("nonsense!"), "cannot decompress"},
 		{"declared size", huge, "exceeds limit"},
 		{"not protobuf", snappy.Encode(nil, []byte("nonsense")), "cannot decode"},
-		{"too many samples", packed(t, query(up)), "exceeded sample limit (10)"},
+		{"too many samples", packed(t, query(up)), "the query reads more than 10 samples"},
 		{"unknown response type", packed(t, unknown), "does not support any of the requested response types"},
 		{"bad regex", packed(t, query(&prompb.LabelMatcher{Type: prompb.LabelMatcher_RE, Name: "a", Value: "("})), "missing closing )"},
 		{"bad matcher type", packed(t, query(&prompb.LabelMatcher{Type: 9, Name: "a"})), "invalid matcher type"},

@@ -1,18 +1,17 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/util/annotations"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // maxFormBytes limits the body of a POST, as net/http does on its own.
@@ -69,7 +68,7 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, h handler) {
 		a.respondError(w, r, badRequest(fmt.Errorf("error parsing form values: %w", err)))
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.Config.Timeout)
+	ctx, cancel := a.withTimeout(r.Context())
 	defer cancel()
 	r = r.WithContext(ctx)
 	res, err := h(r)
@@ -87,6 +86,8 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, h handler) {
 }
 
 func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
+	_, span := correlation.Span(r.Context(), "encode")
+	defer span.End()
 	warnings, infos := res.warnings.AsStrings(r.FormValue("query"), maxAnnotations, maxAnnotations)
 	w.Header().Set("Content-Type", "application/json")
 	e := newEncoder(w)
@@ -112,27 +113,25 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, res result) {
 	}
 	e.raw(`}`)
 	if err := e.close(); err != nil {
-		a.Logger.Debug("cannot write a response", "path", r.URL.Path, "err", err)
+		a.Logger.DebugContext(r.Context(), "cannot write a response", "path", r.URL.Path, "err", err)
 	}
 }
 
 func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
 	e := a.judge(r, err)
+	e.setHeaders(w)
 	a.writeError(w, e.typ.code(), e)
 }
 
 // judge classifies an error, counts the limits that were hit and tells the operator of what is not the client's
 // fault.
 func (a *API) judge(r *http.Request, err error) *apiError {
-	e := classify(err)
-	if isLimit(err) {
-		a.metrics.limits.WithLabelValues("limit").Inc()
-	}
-	if t, ok := errors.AsType[promql.ErrQueryTimeout](err); ok && t == queueTimeout {
-		a.metrics.limits.WithLabelValues("concurrency").Inc()
+	e := nameDuration(r.Context(), classify(err))
+	if name := limitOf(e); name != "" {
+		a.metrics.limits.WithLabelValues(name).Inc()
 	}
 	if e.typ == unavailable || e.typ == internal {
-		a.Logger.Error("cannot answer a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
+		a.Logger.ErrorContext(r.Context(), "cannot answer a request", "path", r.URL.Path, "tenant", tenant.FromContext(r.Context()), "err", e.err)
 	}
 	return e
 }
@@ -177,30 +176,19 @@ func (w *statusWriter) status() string {
 func (a *API) observe(name string, w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
 	start := time.Now()
 	sw := &statusWriter{ResponseWriter: w}
+	nameSpan(r, name)
 	defer func() {
 		a.metrics.duration.WithLabelValues(name, sw.status()).Observe(time.Since(start).Seconds())
 	}()
 	serve(sw, r)
 }
 
-// withTenant puts the request's tenant in its context.
-func withTenant(r *http.Request) (*http.Request, error) {
-	id, err := tenant.FromRequest(r)
+// withTenant puts the request's tenant, or the name of several, in its context, and what it is held to.
+func (a *API) withTenant(r *http.Request) (*http.Request, error) {
+	id, err := tenant.FromReadRequest(r)
 	if err != nil {
 		return r, badRequest(err)
 	}
-	return r.WithContext(tenant.NewContext(r.Context(), id)), nil
-}
-
-// turn waits until a remote read may run and returns what it must call at its end.
-func (a *API) turn(ctx context.Context) (func(), error) {
-	a.metrics.inFlight.Inc()
-	if err := a.reads.enter(ctx); err != nil {
-		a.metrics.inFlight.Dec()
-		return nil, err
-	}
-	return func() {
-		a.reads.leave()
-		a.metrics.inFlight.Dec()
-	}, nil
+	ctx := tenant.NewContext(r.Context(), id)
+	return r.WithContext(limits.NewContext(ctx, a.grant(ctx, id))), nil
 }

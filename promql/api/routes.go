@@ -28,12 +28,12 @@ func (a *API) table() map[string]endpoint {
 	return map[string]endpoint{
 		"query":           both(a.query),
 		"query_range":     both(a.queryRange),
-		"query_exemplars": both(a.queryExemplars),
-		"series":          both(a.series),
-		"labels":          both(a.labelNames),
+		"query_exemplars": both(a.inTurn(a.queryExemplars)),
+		"series":          both(a.inTurn(a.series)),
+		"labels":          both(a.inTurn(a.labelNames)),
 		"format_query":    both(a.formatQuery),
 		"parse_query":     both(a.parseQuery),
-		"metadata":        get(a.metadata),
+		"metadata":        get(a.inTurn(a.metadata)),
 		"features":        get(a.features),
 		"read":            {post: true, serve: a.read},
 
@@ -41,7 +41,7 @@ func (a *API) table() map[string]endpoint {
 		"status/runtimeinfo": get(a.runtimeInfo),
 		"status/flags":       get(a.flags),
 		"status/config":      get(a.config),
-		"status/tsdb":        get(a.tsdb),
+		"status/tsdb":        get(a.inTurn(a.tsdb)),
 
 		"status/tsdb/blocks": fixed(`{"blocks":[]}`),
 		"status/walreplay":   fixed(`{"min":0,"max":0,"current":0}`),
@@ -78,7 +78,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 		a.writeError(w, http.StatusMethodNotAllowed, &apiError{badData, fmt.Errorf("method %s is not allowed here, only %s", r.Method, ep.methods())})
 		return
 	}
-	r, err := withTenant(r)
+	r, err := a.withTenant(r)
 	switch {
 	case err != nil:
 		a.respondError(w, r, err)
@@ -97,7 +97,7 @@ func (a *API) find(path string) (string, endpoint, bool) {
 	// The name is cut out of the decoded path, so that it may hold anything, a slash included.
 	if name, ok := strings.CutPrefix(path, "label/"); ok {
 		if name, ok = strings.CutSuffix(name, "/values"); ok && name != "" {
-			return "label_values", endpoint{get: true, handle: a.labelValues(name)}, true
+			return "label_values", endpoint{get: true, handle: a.inTurn(a.labelValues(name))}, true
 		}
 	}
 	return "", endpoint{}, false

@@ -45,7 +45,7 @@ func (l lookup) selection(a *API, ctx context.Context, ms []*labels.Matcher) sto
 		Matchers:  ms,
 		MinMs:     l.minMs,
 		MaxMs:     l.maxMs,
-		MaxSeries: a.Config.MaxSeries,
+		MaxSeries: int(a.reading(ctx).Series.Most),
 	}
 }
 
@@ -65,7 +65,7 @@ func (a *API) series(r *http.Request) (result, error) {
 	for _, ms := range l.sets {
 		found, err := a.Reader.Series(r.Context(), l.selection(a, r.Context(), ms))
 		if err != nil {
-			return result{}, storeError(r.Context(), err)
+			return result{}, a.storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}
@@ -111,7 +111,7 @@ func (a *API) lookupStrings(r *http.Request, read func(context.Context, store.Se
 	for _, ms := range l.sets {
 		found, err := read(r.Context(), l.selection(a, r.Context(), ms))
 		if err != nil {
-			return result{}, storeError(r.Context(), err)
+			return result{}, a.storeError(r.Context(), err)
 		}
 		all = append(all, found...)
 	}

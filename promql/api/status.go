@@ -132,7 +132,7 @@ func (a *API) tsdb(r *http.Request) (result, error) {
 	if a.Stats != nil {
 		var err error
 		if s, err = a.Stats.Stats(r.Context(), tenant.FromContext(r.Context()), limit); err != nil {
-			return result{}, storeError(r.Context(), err)
+			return result{}, a.storeError(r.Context(), err)
 		}
 	}
 	return result{data: jsonData{tsdbStatus{

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/plan"
 	"github.com/metricstream/metricstream/store/rollup"
@@ -23,8 +24,11 @@ import (
 // Options are what an [Engine] works with. Tiers is needed; each query asks it what is covered, see [Remember]. The
 // queryables that queries are given have to be of adapter.NewTieredQueryable over the same.
 type Options struct {
-	Config     promql.Config
-	Tiers      rollup.Reader
+	Config promql.Config
+	Tiers  rollup.Reader
+
+	// Turns are what evaluations wait for; nil for none.
+	Turns      *promql.Turns
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -42,7 +46,7 @@ func New(o Options) *Engine {
 	return &Engine{
 		config: o.Config,
 		parser: promql.NewParser(),
-		engine: promql.NewExprEngine(o.Config, o.Logger, o.Registerer),
+		engine: promql.NewExprEngine(o.Config, o.Turns, o.Logger, o.Registerer),
 		tiers:  o.Tiers,
 	}
 }
@@ -71,7 +75,9 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts pr
 	return planned(query, err, p, text)
 }
 
-func (e *Engine) plan(ctx context.Context, opts prom.QueryOpts, text string, q plan.Query) (*plan.Plan, error) {
+func (e *Engine) plan(ctx context.Context, opts prom.QueryOpts, text string, q plan.Query) (p *plan.Plan, err error) {
+	ctx, span := correlation.Span(ctx, "plan")
+	defer func() { correlation.End(span, err) }()
 	expr, err := e.parser.ParseExpr(text)
 	if err != nil {
 		return nil, err
