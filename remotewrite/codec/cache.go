@@ -111,10 +111,15 @@ func (c *Cache) add(h hash128, tenant string, key store.Key, ls labels.Labels, p
 		return nil
 	}
 	touch(&s.usedMs, nowMs)
-	if c.wire[h.hi%cacheShards].add(h, sighting{s, pair}, nowMs, formsPerSeries*c.limit) == nil {
+	c.remember(h, sighting{s, pair}, nowMs)
+	return s
+}
+
+// remember makes find return what a label set leads to, if there is room.
+func (c *Cache) remember(h hash128, s sighting, nowMs int64) {
+	if c.wire[h.hi%cacheShards].add(h, s, nowMs, formsPerSeries*c.limit) == nil {
 		c.full.Add(1)
 	}
-	return s
 }
 
 // Used calls yield with the tenant and the id of each series that was seen at or after a time. It takes no locks that
@@ -137,7 +142,7 @@ func (c *Cache) sweep(nowMs int64) {
 	}
 	shard := c.nextShard.Add(1) % cacheShards
 	idleMs := c.idleMs
-	if c.keys[shard].len() >= c.limit {
+	if c.keys[shard].len() >= c.limit || c.wire[shard].len() >= formsPerSeries*c.limit {
 		idleMs /= 4 // others wait for the room
 	}
 	since := nowMs - idleMs

@@ -58,7 +58,7 @@ func (r *Request) refuseShape(t *target, s *series) {
 		why = TooManyLabels
 	}
 	r.refuse(t, why, func() (string, string) {
-		series := showSeries(s.labels)
+		series := r.showSeries(s.labels)
 		return series, fmt.Sprintf("series %s has %d labels, names of up to %d and values of up to %d bytes; at most %d, %d and %d are allowed",
 			series, s.shape.labels, s.shape.nameBytes, s.shape.valueBytes, limit.labels, limit.nameBytes, limit.valueBytes)
 	})
@@ -74,7 +74,7 @@ func (r *Request) mayAdd(key store.Key) (why Reason, ok bool) {
 
 func (r *Request) refuseNew(t *target, why Reason, ls labels.Labels) {
 	r.refuse(t, why, func() (string, string) {
-		series := showSeries(ls)
+		series := r.showSeries(ls)
 		return series, fmt.Sprintf("series %s is not known, and the tenant may not have more: %s", series, limitWords(why))
 	})
 }

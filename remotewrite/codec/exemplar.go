@@ -100,13 +100,16 @@ func (r *Request) addExemplar(t *target, e store.Exemplar, wrong string) {
 	}
 	if wrong != "" {
 		r.Rejected.add(BadExemplar, 1, func() (string, string) {
-			series := showSeries(t.series.labels)
+			series := r.showSeries(t.series.labels)
 			return series, fmt.Sprintf("series %s has an exemplar at %d: %s", series, e.TimeMs, wrong)
 		})
 		return
 	}
 	if r.exemplarsFull() {
 		r.Dropped.Exemplars++
+		return
+	}
+	if !r.treatExemplar(t, e.TimeMs) {
 		return
 	}
 	if r.open(t, e.TimeMs) < 0 {

@@ -9,7 +9,7 @@ import (
 // explainSeries returns the label set in r.labels, and why it is refused.
 func (r *Request) explainSeries(bad refusal) (series, detail string) {
 	if bad.why != BadSymbolRef {
-		series = showLabels(r.labels)
+		series = r.showLabels(r.labels)
 	}
 	return series, r.explain(bad)
 }
@@ -21,11 +21,11 @@ func (r *Request) explain(bad refusal) string {
 	case BadSymbolRef:
 		return r.explainRefs(bad.at)
 	case TooManyLabels:
-		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", showLabels(r.labels), limit.labels)
+		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", r.showLabels(r.labels), limit.labels)
 	case NoMetricName:
-		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", showLabels(r.labels), labels.MetricName)
+		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", r.showLabels(r.labels), labels.MetricName)
 	}
-	series, l := showLabels(r.labels), r.labels[bad.at]
+	series, l := r.showLabels(r.labels), r.labels[bad.at]
 	switch {
 	case bad.why == DuplicateLabel:
 		return fmt.Sprintf("series %s has the label %s twice", series, show(l.name))
@@ -35,7 +35,7 @@ func (r *Request) explain(bad refusal) string {
 	case len(l.name) == 0:
 		return fmt.Sprintf("series %s has a label without a name", series)
 	default:
-		return fmt.Sprintf("series %s has a label that is not UTF-8: %s=%s", series, show(l.name), show(l.value))
+		return fmt.Sprintf("series %s has a label that is not UTF-8: %s=%s", series, show(l.name), r.showValue(l))
 	}
 }
 
@@ -47,8 +47,8 @@ func (r *Request) explainRefs(at int) string {
 	return fmt.Sprintf("a label set refers to the symbols %d and %d, but there are only %d", r.refs[at], r.refs[at+1], len(r.symbols))
 }
 
-func explainCollision(ls labels.Labels) (series, detail string) {
-	series = showSeries(ls)
+func (r *Request) explainCollision(ls labels.Labels) (series, detail string) {
+	series = r.showSeries(ls)
 	return series, fmt.Sprintf("series %s has the same key as another series; change any of its labels", series)
 }
 
@@ -66,11 +66,11 @@ func show(b []byte) string {
 }
 
 // showLabels shows the first labels of a series, the metric name before all others.
-func showLabels(ls []label) string {
+func (r *Request) showLabels(ls []label) string {
 	var b []byte
 	for _, l := range ls {
 		if string(l.name) == labels.MetricName {
-			b = append(b, show(l.value)...)
+			b = append(b, r.showValue(l)...)
 			break
 		}
 	}
@@ -87,14 +87,14 @@ func showLabels(ls []label) string {
 		if shown > 0 {
 			b = append(b, ", "...)
 		}
-		b = append(append(append(b, show(l.name)...), '='), show(l.value)...)
+		b = append(append(append(b, show(l.name)...), '='), r.showValue(l)...)
 		shown++
 	}
 	return string(append(b, '}'))
 }
 
-func showSeries(ls labels.Labels) string {
+func (r *Request) showSeries(ls labels.Labels) string {
 	var list []label
 	ls.Range(func(l labels.Label) { list = append(list, label{[]byte(l.Name), []byte(l.Value)}) })
-	return showLabels(list)
+	return r.showLabels(list)
 }

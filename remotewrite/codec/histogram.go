@@ -26,7 +26,7 @@ func (r *Request) histogram(t *target, msg []byte, v Version, seriesStartMs int6
 	if err != nil {
 		r.blobs = r.blobs[:from]
 		r.Rejected.add(BadHistogram, 1, func() (string, string) {
-			series := showSeries(t.series.labels)
+			series := r.showSeries(t.series.labels)
 			return series, fmt.Sprintf("series %s at %d: %v", series, p.timeMs, err)
 		})
 		return nil

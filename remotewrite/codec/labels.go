@@ -47,6 +47,9 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 		return t, nil
 	}
 	pair := r.takePair()
+	if p := r.treatLabels(); p != nil {
+		return r.targetOf(r.rememberPersonal(h, pair, p))
+	}
 	ls := r.buildLabels()
 	key := r.decoder.keyOf(r.tenant, ls)
 	if why, ok := r.mayAdd(key); !ok {
@@ -55,7 +58,7 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 	}
 	s := r.decoder.cache.add(h, r.tenant, key, ls, pair, r.nowMs)
 	if s == nil {
-		r.refuse(&t, KeyCollision, func() (string, string) { return explainCollision(ls) })
+		r.refuse(&t, KeyCollision, func() (string, string) { return r.explainCollision(ls) })
 		return t, nil
 	}
 	return r.targetOf(sighting{s, pair})

@@ -68,7 +68,7 @@ func (r *Request) metadataV1(msg []byte) error {
 	case len(name) == 0:
 		r.Rejected.add(BadMetadata, 1, func() (string, string) { return "", "metadata without a metric name" })
 	case len(name) > r.decoder.limits.ValueBytes, !utf8.Valid(name), !validText(help), !validText(unit):
-		r.Rejected.add(BadMetadata, 1, func() (string, string) { return explainMetadata(name) })
+		r.Rejected.add(BadMetadata, 1, func() (string, string) { return r.explainMetadata(name) })
 	case r.metadataFull():
 		r.Dropped.Metadata++
 	default:
@@ -82,15 +82,17 @@ const maxTextBytes = 16 << 10
 
 func validText(b []byte) bool { return len(b) <= maxTextBytes && utf8.Valid(b) }
 
-func explainMetadata(name []byte) (series, detail string) {
-	series = show(name)
+func (r *Request) explainMetadata(name []byte) (series, detail string) {
+	series = r.showValue(label{nameLabel, name})
 	return series, fmt.Sprintf("metadata of %s is not UTF-8, or the name is too long, or a text is longer than %d bytes", series, maxTextBytes)
 }
 
 func (r *Request) addMetadata(name, typ string, help, unit []byte) {
-	r.Batch.Metadata = append(r.Batch.Metadata, store.Metadata{
-		Tenant: r.tenant, Name: name, Type: typ, Help: string(help), Unit: string(unit),
-	})
+	m := store.Metadata{Tenant: r.tenant, Name: name, Type: typ, Help: string(help), Unit: string(unit)}
+	if !r.treatMetadata(&m) {
+		return
+	}
+	r.Batch.Metadata = append(r.Batch.Metadata, m)
 	r.Accepted.Metadata++
 }
 
@@ -130,7 +132,7 @@ func (r *Request) addSeriesMetadata(t *target, h *headV2) {
 	n := uint32(len(r.symbols))
 	if m.helpRef >= n || m.unitRef >= n {
 		r.Rejected.add(BadMetadata, 1, func() (string, string) {
-			series := showSeries(t.series.labels)
+			series := r.showSeries(t.series.labels)
 			return series, fmt.Sprintf("metadata of series %s refers to the symbols %d and %d, but there are only %d", series, m.helpRef, m.unitRef, n)
 		})
 		return
@@ -156,7 +158,7 @@ func (r *Request) addSeriesMetadata(t *target, h *headV2) {
 		return
 	}
 	if !validText(help.text) || !validText(unit.text) {
-		r.Rejected.add(BadMetadata, 1, func() (string, string) { return explainMetadata([]byte(name)) })
+		r.Rejected.add(BadMetadata, 1, func() (string, string) { return r.explainMetadata([]byte(name)) })
 		return
 	}
 	if r.metadata == nil {

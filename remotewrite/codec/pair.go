@@ -46,17 +46,19 @@ func (r *Request) labelAt(name string) int {
 // targetOf returns the target of a message whose series is known.
 func (r *Request) targetOf(s sighting) (target, error) {
 	t := target{series: s.series, slot: -1}
-	if s.pair == (unique.Handle[Pair]{}) {
-		return t, nil
-	}
-	if s.pair != r.judged.pair {
-		duplicate, err := r.Judge(s.pair.Value())
-		if err != nil {
-			return t, err
+	if s.pair != (unique.Handle[Pair]{}) {
+		if s.pair != r.judged.pair {
+			duplicate, err := r.Judge(s.pair.Value())
+			if err != nil {
+				return t, err
+			}
+			r.judged = judgement{s.pair, duplicate}
 		}
-		r.judged = judgement{s.pair, duplicate}
+		t.duplicate = r.judged.duplicate
 	}
-	t.duplicate = r.judged.duplicate
+	if s.series.personal != nil && !t.duplicate {
+		r.refusePersonal(&t)
+	}
 	return t, nil
 }
 

@@ -27,6 +27,7 @@ const (
 	BadMetadata
 	TooManyActive
 	TooManyNew
+	PersonalData
 
 	numReasons
 )
@@ -34,7 +35,7 @@ const (
 var reasonWords = [numReasons]string{
 	"invalid_labels", "missing_metric_name", "duplicate_label_name", "too_many_labels", "label_too_long",
 	"invalid_symbol_ref", "series_key_collision", "empty_series", "too_far_in_future", "before_1970", "too_old",
-	"invalid_histogram", "invalid_exemplar", "invalid_metadata", "too_many_active_series", "too_many_new_series",
+	"invalid_histogram", "invalid_exemplar", "invalid_metadata", "too_many_active_series", "too_many_new_series", "personal_data",
 }
 
 // String returns the reason's word.

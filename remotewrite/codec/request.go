@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -30,6 +31,13 @@ type Request struct {
 	// Admit decides whether a series that is not remembered may be taken, and if not, why; nil is that all may. It is
 	// asked at most once for each TimeSeries message.
 	Admit func(store.Key) (why Reason, ok bool)
+
+	// Privacy says what is done with personal data before anything else sees it. What it says of a label set is remembered with
+	// the series; another policy looks again.
+	Privacy pii.Policy
+
+	// Found counts what personal data was found in label sets that were not known, in exemplars and in metadata.
+	Found map[Found]int
 
 	// Dropped counts what is in neither because of the Caps, without being wrong.
 	Dropped Counts
@@ -88,7 +96,11 @@ func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	if d.limits.AgeMs > 0 {
 		r.oldestMs = max(0, nowMs-d.limits.AgeMs)
 	}
-	r.seed = d.cache.tenantSeed(tenant, v)
+	r.seed = d.cache.tenantSeed(tenant, v) ^ r.Privacy.Fingerprint()
+	if len(r.Found) > maxKeptFound {
+		r.Found = nil
+	}
+	clear(r.Found)
 	if len(r.index) > minIndex && len(r.index) > 16*len(r.slots) {
 		r.index = r.index[:len(r.index)/2] // one large request shall not cost every small one
 	}
@@ -156,7 +168,7 @@ func (r *Request) slotOf(t *target) (int, bool) {
 			return t.slot, true
 		}
 		if s.key == t.series.key {
-			r.refuse(t, KeyCollision, func() (string, string) { return explainCollision(t.series.labels) })
+			r.refuse(t, KeyCollision, func() (string, string) { return r.explainCollision(t.series.labels) })
 			return 0, false
 		}
 	}
@@ -226,7 +238,7 @@ func (r *Request) refuseTime(t *target, timeMs int64) {
 		why = TooOld
 	}
 	r.Rejected.add(why, 1, func() (string, string) {
-		series := showSeries(t.series.labels)
+		series := r.showSeries(t.series.labels)
 		return series, fmt.Sprintf("series %s has a point at %d, which is %s", series, timeMs, r.explainTime(why, timeMs))
 	})
 }

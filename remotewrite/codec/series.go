@@ -14,6 +14,9 @@ type series struct {
 	labels labels.Labels
 	shape  shape
 
+	// personal is why the series is refused, nil where it is not; with it there are neither key nor labels.
+	personal *personal
+
 	// hash is a seeded hash of the key.
 	hash uint64
 

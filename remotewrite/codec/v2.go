@@ -85,7 +85,7 @@ func (r *Request) parseSymbols(body []byte) error {
 		r.symbols = append(r.symbols, symbol{text: text, hash: r.hashOf(text)})
 	}
 	if in.err == nil && len(r.symbols) > 0 && len(r.symbols[0].text) > 0 {
-		return store.Invalidf("the first symbol is %s, but it has to be the empty string", show(r.symbols[0].text))
+		return store.Invalidf("the first symbol is %s, but it has to be the empty string", r.showValue(label{value: r.symbols[0].text}))
 	}
 	return in.err
 }
@@ -185,7 +185,7 @@ func (r *Request) targetV2(h *headV2) (target, error) {
 	if empty := h.samples+h.histograms+h.exemplars == 0 && !h.meta.says(); err == nil && empty && t.series != nil && !t.duplicate {
 		ls := t.series.labels
 		r.refuse(&t, EmptySeries, func() (string, string) {
-			series := showSeries(ls)
+			series := r.showSeries(ls)
 			return series, fmt.Sprintf("series %s has neither samples nor histograms nor exemplars nor metadata", series)
 		})
 	}
