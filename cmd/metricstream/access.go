@@ -10,6 +10,7 @@ import (
 
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/promql/api"
+	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/tenant/admin"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
@@ -25,7 +26,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 		return nil
 	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {
@@ -33,6 +34,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 	}
 	n.stack.Push("the metadata database", func(context.Context) error { return n.parts.metadata.Close() })
 	n.limitsOf = auth.Grants(n.parts.metadata, n.config.Limits)
+	n.parts.policies.Assign(func(tenant string) []retention.Assignment { return n.parts.metadata.Snapshot().Classes(tenant) })
 	n.stack.Go("the metadata", n.parts.metadata.Run)
 	if !n.config.Auth.Enabled {
 		return nil

@@ -56,7 +56,7 @@ func (n *node) openStore(ctx context.Context) error {
 		c.DSN = dsn
 	}
 	err := n.retry(ctx, "ClickHouse", func() (err error) {
-		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry, ClassOf: n.parts.policies.ClassOf})
+		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry, History: n.parts.policies.History})
 		return err
 	})
 	if err != nil {

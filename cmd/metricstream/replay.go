@@ -12,6 +12,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/retention"
 )
 
 const replayHelp = `Write a part of the log into ClickHouse again.
@@ -77,7 +78,7 @@ func (s *replaySpan) run(ctx context.Context, c config.Config, f *flags) (err er
 // commandNode is a process that runs one command on ClickHouse.
 func commandNode(c config.Config, f *flags) *node {
 	logger := c.Log.Logger(os.Stderr)
-	return &node{role: role{name: "command", consumes: true}, config: c, flags: f, logger: logger, registry: newRegistry(), stack: lifecycle.New(logger)}
+	return &node{role: role{name: "command", consumes: true}, config: c, flags: f, logger: logger, registry: newRegistry(), stack: lifecycle.New(logger), parts: parts{policies: retention.NewPolicies(c.Retention)}}
 }
 
 // replay writes a span of the log to w and shows how far it is.

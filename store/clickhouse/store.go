@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/retention"
 )
 
 // Options are what a Store uses of its surroundings. All may be nil.
@@ -20,8 +21,8 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	// ClassOf returns the retention class of a tenant's data; nil is that all have class 0.
-	ClassOf func(tenant string) uint8
+	// History returns the retention classes of a tenant's data, the newest first; nil is that all have had class 0 for ever.
+	History func(tenant string, now time.Time) []retention.Past
 }
 
 // Store is a database of series and samples in ClickHouse. Its methods may be called from several goroutines
@@ -34,7 +35,7 @@ type Store struct {
 	writes, reads, besides, tiers *pool
 
 	sorters sorterPool
-	classOf func(tenant string) uint8
+	history func(tenant string, now time.Time) []retention.Past
 	metrics *metrics
 	server  Server
 
@@ -86,10 +87,10 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		metrics: newMetrics(opt.Registerer),
 		server:  server,
 		options: o, maxConnections: maxConnections,
-		classOf: opt.ClassOf,
+		history: opt.History,
 	}
-	if s.classOf == nil {
-		s.classOf = func(string) uint8 { return 0 }
+	if s.history == nil {
+		s.history = retention.NewPolicies(retention.Config{}).History
 	}
 	if err := migrate(ctx, admin, logger); err != nil {
 		_ = s.Close()

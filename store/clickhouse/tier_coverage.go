@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -13,10 +14,10 @@ import (
 var _ rollup.Reader = (*Store)(nil)
 
 // Coverage returns what the tables have of each tier; see [rollup.Reader]. An hour counts when it is closed and has no
-// marks, for the tiers that it was folded into, as far back as the tables have partitions of the tenant's class.
+// marks, for the tiers that it was folded into, as far back as the tables have partitions of the tenant's classes.
 func (s *Store) Coverage(ctx context.Context, tenant string) (rollup.Coverage, error) {
 	var c rollup.Coverage
-	from, err := s.oldest(ctx, s.classOf(tenant))
+	from, err := s.oldest(ctx, s.history(tenant, time.Now()))
 	if err != nil {
 		return c, err
 	}
@@ -49,9 +50,8 @@ func extend(spans []rollup.Span, next rollup.Span) []rollup.Span {
 	return append(spans, next)
 }
 
-// oldest returns from when on a class has each tier. Raw is complete after the last day that was thinned. Minutes are in
-// their table, or for sparse series in raw.
-func (s *Store) oldest(ctx context.Context, class uint8) (from [3]int64, err error) {
+// oldest returns from when on a tenant has each tier, whose samples have had the classes of its history.
+func (s *Store) oldest(ctx context.Context, history []retention.Past) (from [3]int64, err error) {
 	all, err := s.Partitions(ctx)
 	if err != nil {
 		return from, err
@@ -60,7 +60,38 @@ func (s *Store) oldest(ctx context.Context, class uint8) (from [3]int64, err err
 	if err != nil {
 		return from, err
 	}
-	from = [3]int64{math.MaxInt64, math.MaxInt64, math.MaxInt64}
+	return joined(history, func(class uint8) [3]int64 { return oldestOf(class, all, thinned) }), nil
+}
+
+// joined returns from when on there is everything of samples that have had several classes, of each of which of tells what
+// it has from when.
+func joined(history []retention.Past, of func(class uint8) [3]int64) [3]int64 {
+	from := [3]int64{nothing, nothing, nothing}
+	var done [3]bool
+	for _, past := range history {
+		begin := of(past.Class)
+		for tier := range from {
+			switch {
+			case done[tier]:
+			case past.Over[tier]:
+				// Samples that come late have the class of the moment, so a class can have days from before its time, but not all
+				// of them.
+				from[tier], done[tier] = min(from[tier], max(begin[tier], past.SinceMs)), true
+			default:
+				from[tier] = min(from[tier], past.SinceMs)
+			}
+		}
+	}
+	return from
+}
+
+// nothing is when a tier begins of which there is nothing.
+const nothing = math.MaxInt64
+
+// oldestOf returns from when on a class has each tier. Raw is complete after the last day that was thinned. Minutes are in
+// their table, or for sparse series in raw.
+func oldestOf(class uint8, all []retention.Partition, thinned map[partition]bool) [3]int64 {
+	from := [3]int64{nothing, nothing, nothing}
 	whole := int64(math.MinInt64)
 	for _, p := range all {
 		if p.Class != class {
@@ -80,5 +111,5 @@ func (s *Store) oldest(ctx context.Context, class uint8) (from [3]int64, err err
 		}
 	}
 	from[rollup.Raw] = max(from[rollup.Raw], whole)
-	return from, nil
+	return from
 }

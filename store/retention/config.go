@@ -33,7 +33,9 @@ type Policy struct {
 
 // Class is the policy of some tenants.
 type Class struct {
-	Policy  `yaml:",inline"`
+	Policy `yaml:",inline"`
+
+	// Tenants have the class unless the metadata database says otherwise, see [Policies.Assign].
 	Tenants []string `yaml:"tenants"`
 }
 
@@ -55,9 +57,6 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New("retention.classes.0: 0 is the number of the default policy; use 1 to 255"))
 		}
 		errs = append(errs, class.validate(key))
-		if len(class.Tenants) == 0 {
-			errs = append(errs, fmt.Errorf("%s.tenants is empty; name the tenants whose data the class is for, or remove the class", key))
-		}
 		for _, tenant := range class.Tenants {
 			if other, taken := of[tenant]; taken {
 				errs = append(errs, fmt.Errorf("%s.tenants: tenant %q is in class %d already", key, tenant, other))
@@ -100,32 +99,4 @@ func (c Config) MinRaw() time.Duration {
 		least = min(least, class.Raw)
 	}
 	return time.Duration(least)
-}
-
-// Policies looks up classes and policies. It does not change and may be used by several goroutines at once.
-type Policies struct {
-	config  Config
-	classOf map[string]uint8
-}
-
-// NewPolicies returns the policies of a valid configuration.
-func NewPolicies(c Config) *Policies {
-	p := &Policies{config: c, classOf: map[string]uint8{}}
-	for number, class := range c.Classes {
-		for _, tenant := range class.Tenants {
-			p.classOf[tenant] = number
-		}
-	}
-	return p
-}
-
-// ClassOf returns the class that a tenant's samples get from now on; 0 is the default policy's.
-func (p *Policies) ClassOf(tenant string) uint8 { return p.classOf[tenant] }
-
-// Of returns the policy of a class.
-func (p *Policies) Of(class uint8) Policy {
-	if c, ok := p.config.Classes[class]; ok {
-		return c.Policy
-	}
-	return p.config.Policy
 }

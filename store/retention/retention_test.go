@@ -1,6 +1,8 @@
 package retention
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,11 +30,10 @@ func TestDefaultIsValid(t *testing.T) {
 
 func TestBadConfigurationsNameTheKey(t *testing.T) {
 	for text, want := range map[string]string{
-		"raw: 0s":                 "retention.raw: 0s is less than 1d",
-		"1m: 2d":                  "retention.1m: 2d is less than retention.raw, 1w",
-		"1h: 1h":                  "retention.1h: 1h is less than",
-		"classes: {0: {}}":        "retention.classes.0: 0 is the number of the default",
-		"classes: {3: {raw: 7d}}": "retention.classes.3.tenants is empty",
+		"raw: 0s":          "retention.raw: 0s is less than 1d",
+		"1m: 2d":           "retention.1m: 2d is less than retention.raw, 1w",
+		"1h: 1h":           "retention.1h: 1h is less than",
+		"classes: {0: {}}": "retention.classes.0: 0 is the number of the default",
 		"classes: {3: {raw: 7d, tenants: [a]}, 4: {raw: 7d, tenants: [a]}}": `retention.classes.4.tenants: tenant "a" is in class 3 already`,
 		"classes: {3: {raw: 1h, tenants: [a]}}":                             "retention.classes.3.raw: 1h is less than 1d",
 	} {
@@ -87,5 +88,34 @@ func TestDue(t *testing.T) {
 		if got := c.policy.Due(c.part, now); got != c.want {
 			t.Errorf("%+v, %d days old, by %+v: action %d, want %d", c.part, c.days, c.policy, got, c.want)
 		}
+	}
+}
+
+// TestAssignedClasses take the place of those in the configuration, and what came before them stays known.
+func TestAssignedClasses(t *testing.T) {
+	p := NewPolicies(parse(t, "{raw: 3d, classes: {7: {raw: 2d, tenants: [a]}, 8: {raw: 9d}}}"))
+	now := time.UnixMilli(1_000_000_000_000)
+	ago := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
+	given := map[string][]Assignment{
+		"a": {{Class: 8, SinceMs: ago(time.Hour)}, {Class: 0, SinceMs: ago(48 * time.Hour)}},
+		"b": {{Class: 99, SinceMs: ago(time.Hour)}},
+	}
+	p.Assign(func(tenant string) []Assignment { return given[tenant] })
+	if p.ClassOf("a") != 8 || p.ClassOf("b") != 0 || p.ClassOf("c") != 0 {
+		t.Errorf("classes are %d, %d, %d", p.ClassOf("a"), p.ClassOf("b"), p.ClassOf("c"))
+	}
+	want := []Past{
+		{8, ago(time.Hour), [3]bool{false, true, true}},
+		{7, ago(48 * time.Hour), [3]bool{true, true, true}},
+		{7, math.MinInt64, [3]bool{true, true, true}},
+	}
+	if got := p.History("a", now); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if n := testing.AllocsPerRun(10, func() { p.ClassOf("a") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if got := p.Numbers(); !slices.Equal(got, []uint8{7, 8}) {
+		t.Errorf("numbers %v", got)
 	}
 }

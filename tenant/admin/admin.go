@@ -92,8 +92,9 @@ func (a *API) createTenant(r *http.Request) (any, error) {
 
 // tenantChange is the body of a request to change one. What is left out stays.
 type tenantChange struct {
-	Description *string `json:"description"`
-	Disabled    *bool   `json:"disabled"`
+	Description    *string `json:"description"`
+	Disabled       *bool   `json:"disabled"`
+	RetentionClass *uint8  `json:"retention_class"`
 }
 
 func (a *API) updateTenant(r *http.Request) (any, error) {
@@ -104,6 +105,9 @@ func (a *API) updateTenant(r *http.Request) (any, error) {
 	return a.db.UpdateTenant(r.Context(), actor(r), r.PathValue("id"), func(t *db.Tenant) {
 		if c.Description != nil {
 			t.Description = *c.Description
+		}
+		if c.RetentionClass != nil {
+			t.RetentionClass = *c.RetentionClass
 		}
 		switch {
 		case c.Disabled == nil:
@@ -248,7 +252,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, h handler) {
 	code, typ := statusOf(err)
 	text := err.Error()
 	if code == http.StatusServiceUnavailable {
-		a.logger.Error("cannot answer a request of the administration", "path", r.URL.Path, "err", err)
+		a.logger.ErrorContext(r.Context(), "cannot answer a request of the administration", "path", r.URL.Path, "err", err)
 		text = "the metadata database does not answer; try again later" // the log says why, with hosts and users
 		w.Header().Set("Retry-After", "5")
 	}

@@ -28,7 +28,7 @@ type server struct {
 func newServer(t *testing.T, c db.Config) *server {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Logger: logger})
+	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Classes: []uint8{3}, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +117,12 @@ func life(t *testing.T, s *server) (operator string) {
 		t.Errorf("%+v", one)
 	}
 	expect(200, operator, "PATCH", "/tenants/team-a", `{"disabled":false,"description":"A"}`, nil)
+	expect(400, operator, "PATCH", "/tenants/team-a", `{"retention_class":7}`, nil)
+	expect(400, operator, "PATCH", "/tenants/team-a", `{"retention_class":300}`, nil)
+	expect(200, operator, "PATCH", "/tenants/team-a", `{"retention_class":3}`, &one)
+	if one.RetentionClass != 3 {
+		t.Errorf("%+v", one)
+	}
 	var all []db.Tenant
 	expect(200, operator, "GET", "/tenants", "", &all)
 	if len(all) != 2 || all[1].ID != "team-a" || all[1].Description != "A" || !all[1].Disabled.IsZero() {

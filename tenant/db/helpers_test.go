@@ -18,10 +18,11 @@ var root = Actor{Name: "test", Tenants: []string{AllTenants}}
 
 // backend is a database that several processes can open, each with its own DB.
 type backend struct {
-	config Config
-	dir    string
-	limits limits.Limits
-	server *testenv.Postgres // nil for SQLite
+	config  Config
+	dir     string
+	limits  limits.Limits
+	classes []uint8
+	server  *testenv.Postgres // nil for SQLite
 }
 
 // onBoth runs a test on both databases, empty each time.
@@ -83,7 +84,7 @@ func (b *backend) open(t *testing.T, c *clock) *DB {
 
 func (b *backend) start(t *testing.T, c *clock) (d *DB, stop func()) {
 	t.Helper()
-	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, Limits: b.limits, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, Limits: b.limits, Classes: b.classes, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// Limits are those of a tenant that none are set for in the database.
 	Limits limits.Limits
 
+	// Classes are the numbers of the retention classes that there are.
+	Classes []uint8
+
 	// Now is the clock, time.Now when nil.
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -42,6 +45,7 @@ type DB struct {
 	sql      *sql.DB
 	postgres bool
 	limits   limits.Limits
+	classes  []uint8
 	dsn      string
 	now      func() time.Time
 	logger   *slog.Logger
@@ -61,7 +65,7 @@ const statementTimeout = 5 * time.Second
 // Open connects, brings the tables up to date and reads the first snapshot. An error is of the moment: trying again
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
-	d := &DB{postgres: c.DSN != "", limits: o.Limits, now: o.Now, logger: o.Logger}
+	d := &DB{postgres: c.DSN != "", limits: o.Limits, classes: o.Classes, now: o.Now, logger: o.Logger}
 	if d.now == nil {
 		d.now = time.Now
 	}

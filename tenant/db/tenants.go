@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/tenant"
 	"github.com/metricstream/metricstream/tenant/limits"
 )
@@ -23,6 +24,11 @@ type Tenant struct {
 
 	// Limits are the tenant's own, in place of those for all tenants.
 	Limits limits.Overrides `json:"limits,omitempty"`
+
+	// RetentionClass is one of retention.classes; 0 is what the configuration says.
+	RetentionClass uint8 `json:"retention_class"`
+
+	classes []retention.Assignment // that it has had, the newest first
 }
 
 // maxTenants and maxDescription bound what is held in memory.
@@ -31,15 +37,20 @@ const (
 	maxDescription = 1000
 )
 
-const tenantColumns = "id, description, created_ms, disabled_ms, limits"
+const tenantColumns = "id, description, created_ms, disabled_ms, limits, retention_class, class_history"
 
 type row interface{ Scan(dest ...any) error }
 
 func scanTenant(r row) (Tenant, error) {
 	var t Tenant
 	var created, disabled int64
-	err := r.Scan(&t.ID, &t.Description, &created, &disabled, &t.Limits)
+	var classes string
+	if err := r.Scan(&t.ID, &t.Description, &created, &disabled, &t.Limits, &t.RetentionClass, &classes); err != nil {
+		return t, err
+	}
 	t.Created, t.Disabled = timeOf(created), timeOf(disabled)
+	var err error
+	t.classes, err = decodeClasses(classes)
 	return t, err
 }
 
@@ -115,7 +126,7 @@ func (d *DB) CreateTenant(ctx context.Context, by Actor, id, description string)
 		if err := checkCount(ctx, tx, "tenants", maxTenants); err != nil {
 			return Entry{}, err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO tenants ("+tenantColumns+") VALUES ($1, $2, $3, 0, '')", id, description, msOf(t.Created))
+		_, err = tx.ExecContext(ctx, "INSERT INTO tenants ("+tenantColumns+") VALUES ($1, $2, $3, 0, '', 0, '')", id, description, msOf(t.Created))
 		return Entry{Action: "tenant.create", Tenant: id, Object: id, After: encode(t)}, err
 	})
 	return t, err
@@ -144,7 +155,13 @@ func (d *DB) updateTenant(ctx context.Context, by Actor, action, id string, chan
 		if err := checkLimits(t.Limits, d.Snapshot().ofAll); err != nil {
 			return Entry{}, err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE tenants SET description = $1, disabled_ms = $2, limits = $3 WHERE id = $4", t.Description, msOf(t.Disabled), string(t.Limits), id)
+		if t.RetentionClass != before.RetentionClass {
+			if err := d.assign(&t); err != nil {
+				return Entry{}, err
+			}
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE tenants SET description = $1, disabled_ms = $2, limits = $3, retention_class = $4, class_history = $5 WHERE id = $6",
+			t.Description, msOf(t.Disabled), string(t.Limits), t.RetentionClass, encodeClasses(t.classes), id)
 		return Entry{Action: action, Tenant: id, Object: id, Before: encode(before), After: encode(t)}, err
 	})
 	return t, err
