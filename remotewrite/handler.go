@@ -15,6 +15,7 @@ import (
 	"github.com/golang/snappy"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/internal/failpoint"
 	"github.com/metricstream/metricstream/remotewrite/codec"
 	"github.com/metricstream/metricstream/remotewrite/ha"
@@ -91,6 +92,7 @@ func New(c Config, o Options) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()
 	a := h.handle(w, r)
+	describe(r, a)
 	protocol := "1.0"
 	if a.version == codec.V2 {
 		protocol = "2.0"
@@ -181,7 +183,10 @@ func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) a
 func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id string) answer {
 	req := &s.request
 	req.Judge = h.judge(r.Context(), id)
-	if err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli()); err != nil {
+	_, span := correlation.Span(r.Context(), "decode")
+	err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli())
+	correlation.End(span, err)
+	if err != nil {
 		return h.decodeFailed(version, id, err)
 	}
 	req.Batch.Class = h.classOf(id)
@@ -198,7 +203,7 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 	if req.Rejected.Total() > 0 {
 		a.status, a.text = http.StatusBadRequest, req.Rejected.String()
 		h.reject(id, &req.Rejected)
-		h.log.Debug("refused part of a remote write request", "tenant", id, "why", a.text)
+		h.log.DebugContext(r.Context(), "refused part of a remote write request", "tenant", id, "why", a.text)
 	}
 	h.countDuplicates(&a, id, req.Duplicates)
 	return a
@@ -224,7 +229,7 @@ func (h *Handler) writeFailed(r *http.Request, version codec.Version, id string,
 		h.rejectWhole(id, err.Error())
 	}
 	if r.Context().Err() == nil {
-		h.log.Warn("cannot write a remote write request", "tenant", id, "status", status, "err", err)
+		h.log.WarnContext(r.Context(), "cannot write a remote write request", "tenant", id, "status", status, "err", err)
 	}
 	return answer{version: version, status: status, text: err.Error()}
 }
