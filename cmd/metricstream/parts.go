@@ -26,6 +26,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/prometheus/common/version"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // prefixes are where the APIs are served: as Prometheus does, and as Mimir does.
@@ -36,7 +37,8 @@ type parts struct {
 	policies *retention.Policies
 	store    *clickhouse.Store
 	log      *kafka.Log
-	metadata *db.DB // nil in a role of a cluster without metadata.dsn
+	tracer   trace.Tracer // nil without traces
+	metadata *db.DB       // nil in a role of a cluster without metadata.dsn
 }
 
 // permanent says that opening something again cannot help.
@@ -114,7 +116,7 @@ func (n *node) addConsumer(context.Context) error {
 	}
 	consumer := kafka.NewConsumer(n.config.Kafka, kafka.ConsumerOptions{
 		Group: group, Topic: n.parts.log, Writer: n.parts.store, Progress: n.parts.store, DeadLetter: n.parts.log.DeadLetter,
-		Logger: n.logger, Registerer: n.registry,
+		Tracer: n.parts.tracer, Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the consumer", consumer.Run)
 	n.addDownsampler(consumer)

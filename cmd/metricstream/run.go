@@ -29,7 +29,7 @@ type node struct {
 	config   config.Config
 	flags    *flags
 	logger   *slog.Logger
-	registry *prometheus.Registry
+	registry registry
 	stack    *lifecycle.Stack
 	parts    parts
 	guard    *auth.Guard
@@ -39,6 +39,12 @@ type node struct {
 	// limitsOf returns what a request of a tenant is held to, as of now; it is set when the metadata is open, before any
 	// part that asks it is built.
 	limitsOf func(ctx context.Context, tenantID string) limits.Grant
+}
+
+// registry is where the parts of a process register their metrics, and where all of them are read.
+type registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // run runs a role until ctx ends or a part fails for good.
@@ -91,6 +97,11 @@ func (r role) check(c config.Config) error {
 func (n *node) serve(ctx context.Context) error {
 	metrics := promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{Registry: n.registry, EnableOpenMetrics: true})
 	server := web.New(n.config.Web, n.guard, metrics, n.logger)
+	var err error
+	if n.parts.tracer, err = n.openTracing(ctx); err != nil {
+		return err
+	}
+	server.Trace(n.parts.tracer)
 	if err := server.Listen(); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/tracing"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/promql"
@@ -41,6 +42,7 @@ type Config struct {
 	Rollup      rollup.Config      `yaml:"rollup"`
 	Query       promql.Config      `yaml:"query"`
 	StrongReads strongread.Config  `yaml:"strong_reads"`
+	Tracing     tracing.Config     `yaml:"tracing"`
 }
 
 // Storage is the section `storage`: where the embedded parts keep their data.
@@ -74,6 +76,7 @@ func Default() Config {
 		Rollup:      rollup.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
 		StrongReads: strongread.DefaultConfig(),
+		Tracing:     tracing.DefaultConfig(),
 	}
 }
 
@@ -112,6 +115,7 @@ func (c Config) Validate() error {
 		c.checkAge(),
 		c.Query.Validate(),
 		c.StrongReads.Validate(),
+		c.Tracing.Validate(),
 	)
 }
 
