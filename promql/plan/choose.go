@@ -25,9 +25,16 @@ type route struct {
 	rows    int64         // estimated for one series
 }
 
+// and returns the route of several tenants, of which two are a's and b's.
+func (a route) and(b route) route {
+	a.covered, a.missing = common(a.covered, b.covered), union(a.missing, b.missing)
+	a.rows += b.rows
+	return a
+}
+
 // choose decides on the route of the selector: of those that are exact and see the most, the one that reads the
 // least, and of equal ones the coarsest.
-func (s *Selector) choose(force Resolution, covered rollup.Coverage) error {
+func (s *Selector) choose(force Resolution, covered []rollup.Coverage) error {
 	if force != Auto {
 		return s.take(force.tier(), covered)
 	}
@@ -61,7 +68,7 @@ func (s *Selector) because(tier rollup.Tier, why string) {
 }
 
 // take follows the route of a tier that was asked for.
-func (s *Selector) take(tier rollup.Tier, covered rollup.Coverage) error {
+func (s *Selector) take(tier rollup.Tier, covered []rollup.Coverage) error {
 	if tier == rollup.Raw {
 		s.follow(s.raw(covered))
 		s.Why = "raw was asked for"
@@ -98,8 +105,16 @@ func (r route) better(best route) bool {
 	return r.rows <= best.rows
 }
 
-// raw is the route that is always exact.
-func (s *Selector) raw(covered rollup.Coverage) route {
+// raw is the route that is always exact. There is a coverage for each tenant.
+func (s *Selector) raw(covered []rollup.Coverage) route {
+	r := s.rawOf(covered[0])
+	for _, c := range covered[1:] {
+		r = r.and(s.rawOf(c))
+	}
+	return r
+}
+
+func (s *Selector) rawOf(covered rollup.Coverage) route {
 	need := []rollup.Span{s.need()}
 	r := route{tier: rollup.Raw, covered: common(need, covered[rollup.Raw])}
 	r.missing = s.unseen(need, covered)
@@ -114,8 +129,33 @@ func (s *Selector) unseen(spans []rollup.Span, covered rollup.Coverage) []rollup
 	return common(subtract(spans, covered[rollup.Raw]), union(covered[:]...))
 }
 
-// route is the route over a tier, or why there is none.
-func (s *Selector) route(tier rollup.Tier, covered rollup.Coverage) (route, string) {
+// route is the route over a tier, or why there is none. A tenant that has nothing in the tier is folded from raw.
+func (s *Selector) route(tier rollup.Tier, covered []rollup.Coverage) (route, string) {
+	var all route
+	none := 0
+	for i, c := range covered {
+		r, why := s.routeOf(tier, c)
+		switch why {
+		case "":
+		case nothingComplete:
+			none++
+		default:
+			return r, why
+		}
+		if i > 0 {
+			r = all.and(r)
+		}
+		all = r
+	}
+	if none == len(covered) {
+		return all, nothingComplete
+	}
+	return all, ""
+}
+
+const nothingComplete = "nothing of the time is complete in it"
+
+func (s *Selector) routeOf(tier rollup.Tier, covered rollup.Coverage) (route, string) {
 	if s.rawOnly != "" {
 		return route{}, s.rawOnly
 	}
@@ -137,12 +177,12 @@ func (s *Selector) route(tier rollup.Tier, covered rollup.Coverage) (route, stri
 		r.ragged = true
 	}
 	r.covered = clip(covered[tier], inside)
-	if len(r.covered) == 0 {
-		return r, "nothing of the time is complete in it"
-	}
 	rest := subtract([]rollup.Span{need}, r.covered)
 	r.missing = s.unseen(rest, covered)
 	r.rows = length(r.covered)/step + length(rest)*rawPerMinute/minuteMs
+	if len(r.covered) == 0 {
+		return r, nothingComplete
+	}
 	return r, ""
 }
 

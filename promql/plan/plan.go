@@ -33,6 +33,10 @@ type Query struct {
 
 	// Force is a resolution that every selector has to be answered from.
 	Force Resolution
+
+	// Others are, for a query of several tenants, what is covered of those after the first. Rows are completed for each
+	// tenant by themselves, so a tier may be taken that only some have.
+	Others []rollup.Coverage
 }
 
 // Plan is a query whose routes are decided.
@@ -56,8 +60,9 @@ func Preprocess(expr parser.Expr, q Query) (parser.Expr, error) {
 func New(expr parser.Expr, q Query, covered rollup.Coverage) (*Plan, error) {
 	p := &Plan{Selectors: selectors(expr, q), byMatcher: map[*labels.Matcher]*Selector{}}
 	for _, s := range p.Selectors {
-		s.Expired = expired(s.unseen([]rollup.Span{s.need()}, covered))
-		if err := s.choose(q.Force, covered); err != nil {
+		all := append([]rollup.Coverage{covered}, q.Others...)
+		s.Expired = expired(s.raw(all).missing)
+		if err := s.choose(q.Force, all); err != nil {
 			return nil, err
 		}
 		if len(s.Matchers) > 0 {

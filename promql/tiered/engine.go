@@ -92,11 +92,16 @@ func (e *Engine) plan(ctx context.Context, opts prom.QueryOpts, text string, q p
 		}
 		q.NoStarts = opts.UseStartTimestamps() != nil && !*opts.UseStartTimestamps()
 	}
-	covered, err := e.tiers.Coverage(ctx, tenant.FromContext(ctx))
-	if err != nil {
-		return nil, coverageError(ctx, err)
+	var covered []rollup.Coverage
+	for _, id := range tenant.Split(tenant.FromContext(ctx)) {
+		c, err := e.tiers.Coverage(ctx, id)
+		if err != nil {
+			return nil, coverageError(ctx, err)
+		}
+		covered = append(covered, c)
 	}
-	return plan.New(expr, q, covered)
+	q.Others = covered[1:]
+	return plan.New(expr, q, covered[0])
 }
 
 func planned(q prom.Query, err error, p *plan.Plan, text string) (prom.Query, error) {
