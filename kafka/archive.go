@@ -22,7 +22,13 @@ type Archive struct {
 	partitions int
 
 	source archiveSource
+
+	// erased is what is left out of what is replayed; nil is nothing.
+	erased *Erased
 }
+
+// LeaveOut makes replays leave out what was erased; nil is nothing. The list's Run has to run.
+func (a *Archive) LeaveOut(e *Erased) { a.erased = e }
 
 // archiveSource reads the topics of a log, Kafka's or the embedded one's.
 type archiveSource interface {

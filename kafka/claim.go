@@ -89,6 +89,9 @@ func (h *handler) progress(ctx context.Context) (map[int32]int64, error) {
 // are written.
 func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.ConsumerGroupClaim) error {
 	c := h.consumer
+	if c.opts.Erased.await(s.Context()) != nil {
+		return nil // the session is over
+	}
 	rewound, err := h.rewind(s, of)
 	if rewound || err != nil {
 		return err
@@ -142,7 +145,11 @@ func (h *handler) rewind(s sarama.ConsumerGroupSession, of sarama.ConsumerGroupC
 func (h *handler) collect(cl *claim, m *sarama.ConsumerMessage) error {
 	c := h.consumer
 	ctx := cl.session.Context()
-	err := c.collector.add(ctx, cl, m)
+	version := c.opts.Erased.version()
+	erased, err := c.opts.Erased.ofMessage(ctx, cl.generation, m)
+	if err == nil {
+		err = c.collector.add(ctx, cl, m, erased, version)
+	}
 	if errors.Is(err, record.ErrCorrupt) {
 		if err := c.deadLetter(ctx, m, err); err != nil {
 			return err

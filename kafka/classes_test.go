@@ -19,7 +19,7 @@ func TestEachRetentionClassIsABatchOfItsOwn(t *testing.T) {
 		b := batchOf(10, int64(i))
 		b.Class = class
 		m := &sarama.ConsumerMessage{Offset: int64(i), Value: (&record.Encoder{}).Append(nil, b)}
-		if err := c.add(context.Background(), of, m); err != nil {
+		if err := c.add(context.Background(), of, m, nil, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
 )
@@ -28,6 +29,9 @@ type pending struct {
 	weight  int
 	since   time.Time
 	records []*sarama.ConsumerMessage
+
+	// erased is the version of the list of erasures that the first of them was decoded with.
+	erased uint64
 
 	// progress is what the claims reach when the rows are written.
 	progress []store.Progress
@@ -69,13 +73,13 @@ func newCollector(maxWeight int, maxAge time.Duration) *collector {
 	}
 }
 
-// add decodes a record into the batch. When both batches are full it waits, and returns ctx's error when that
+// add decodes a record into the batch, without what was erased, by the list of a version. When both batches are full it waits, and returns ctx's error when that
 // ends first. Another error is the record's: it is not in the batch, and has to be skipped or not.
-func (c *collector) add(ctx context.Context, of *claim, m *sarama.ConsumerMessage) error {
+func (c *collector) add(ctx context.Context, of *claim, m *sarama.ConsumerMessage, erased []*list.Entry, version uint64) error {
 	for {
 		c.mu.Lock()
 		if c.filling.weight < c.maxWeight {
-			err := c.take(of, m)
+			err := c.take(of, m, erased, version)
 			full := c.filling.weight >= c.maxWeight
 			c.mu.Unlock()
 			if full {
@@ -94,12 +98,15 @@ func (c *collector) add(ctx context.Context, of *claim, m *sarama.ConsumerMessag
 }
 
 // take decodes a record into the batch that is being filled.
-func (c *collector) take(of *claim, m *sarama.ConsumerMessage) error {
+func (c *collector) take(of *claim, m *sarama.ConsumerMessage, erased []*list.Entry, version uint64) error {
 	p := c.filling
 	b := p.rows.of(record.Class(m.Value))
 	samples, histograms, before := b.Samples.Len(), len(b.Histograms), rows(b)
-	if err := c.decoder.Decode(b, m.Value); err != nil {
+	if err := decodeKept(&c.decoder, b, m.Value, erased); err != nil {
 		return err
+	}
+	if len(p.records) == 0 {
+		p.erased = version
 	}
 	p.weight += 1 + rows(b) - before
 	for _, at := range b.Samples.TimesMs[samples:] {

@@ -30,6 +30,9 @@ type backend struct {
 	// recreate makes the topic again, without its records, under whoever uses it; where that cannot be, as with
 	// the embedded log, nobody may.
 	recreate func()
+
+	// erased is what its consumers leave out.
+	erased *Erased
 }
 
 // generation returns the topic's.
@@ -90,7 +93,7 @@ func (b *backend) consume(t *testing.T, w store.Writer, progress ProgressReader)
 	}
 	l := &letters{SyncProducer: b.log.DeadLetter}
 	c := NewConsumer(b.cfg, ConsumerOptions{
-		Group: group, Topic: b.log, Writer: w, Progress: progress, DeadLetter: l, Logger: testLogger(t), Registerer: prometheus.NewRegistry(),
+		Group: group, Topic: b.log, Writer: w, Progress: progress, Erased: b.erased, DeadLetter: l, Logger: testLogger(t), Registerer: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

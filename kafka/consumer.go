@@ -35,6 +35,9 @@ type ConsumerOptions struct {
 	// offset is beyond: tables that were restored from a backup, or are empty, are filled again.
 	Progress ProgressReader
 
+	// Erased is what is left out of records, nil for nothing. Its Run must run.
+	Erased *Erased
+
 	// DeadLetter is given the records that cannot be read or that the writer refuses.
 	DeadLetter sarama.SyncProducer
 

@@ -234,7 +234,7 @@ func TestHistogramsWeighByTheirSize(t *testing.T) {
 	c := newCollector(100, time.Hour)
 	b := &store.Batch{Histograms: []store.Histogram{{Blob: make([]byte, 3200)}}}
 	m := &sarama.ConsumerMessage{Value: (&record.Encoder{}).Append(nil, b)}
-	if err := c.add(context.Background(), &claim{}, m); err != nil {
+	if err := c.add(context.Background(), &claim{}, m, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	if p, _ := c.ready(time.Now()); p == nil {
@@ -248,7 +248,7 @@ func TestProgressNamesTheLatestSample(t *testing.T) {
 	step := func(offset, want int64, b *store.Batch) {
 		t.Helper()
 		m := &sarama.ConsumerMessage{Offset: offset, Value: (&record.Encoder{}).Append(nil, b)}
-		if err := c.collector.add(context.Background(), of, m); err != nil {
+		if err := c.collector.add(context.Background(), of, m, nil, 0); err != nil {
 			t.Fatal(err)
 		}
 		p, _ := c.collector.ready(time.Now())

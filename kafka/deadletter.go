@@ -12,10 +12,11 @@ import (
 
 // Headers of a dead letter: where the record was, and why it is one.
 const (
-	HeaderTopic     = "metricstream-topic"
-	HeaderPartition = "metricstream-partition"
-	HeaderOffset    = "metricstream-offset"
-	HeaderError     = "metricstream-error"
+	HeaderTopic      = "metricstream-topic"
+	HeaderGeneration = "metricstream-generation"
+	HeaderPartition  = "metricstream-partition"
+	HeaderOffset     = "metricstream-offset"
+	HeaderError      = "metricstream-error"
 )
 
 // maxReasonBytes bounds a dead letter's HeaderError.
@@ -31,11 +32,13 @@ func (c *Consumer) deadLetter(ctx context.Context, m *sarama.ConsumerMessage, ca
 		reason = fmt.Sprintf("cut off, there were %d bytes: %s", len(value), reason)
 		value = value[:c.cfg.MaxRecordBytes]
 	}
+	generation, _ := c.reachedSoFar()
 	letter := &sarama.ProducerMessage{
 		Topic: c.cfg.DeadLetterTopic,
 		Value: sarama.ByteEncoder(value),
 		Headers: []sarama.RecordHeader{
 			header(HeaderTopic, m.Topic),
+			header(HeaderGeneration, generation),
 			header(HeaderPartition, strconv.Itoa(int(m.Partition))),
 			header(HeaderOffset, strconv.FormatInt(m.Offset, 10)),
 			header(HeaderError, reason[:min(len(reason), maxReasonBytes)]),

@@ -8,7 +8,6 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/metricstream/metricstream/internal/failpoint"
-	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
 )
 
@@ -63,7 +62,7 @@ func (c *Consumer) flush(ctx context.Context, p *pending) error {
 
 // writeBatch writes a batch; records of it that the writer refuses become dead letters.
 func (c *Consumer) writeBatch(ctx context.Context, p *pending) error {
-	err := c.write(ctx, &p.rows, p.progress)
+	err := c.write(ctx, &p.rows, p.progress, func() error { return c.leaveOut(ctx, p) })
 	if store.KindOf(err) == store.KindInvalid {
 		c.logger.ErrorContext(ctx, "the writer refuses a batch; looking for the record that is the cause", "records", len(p.records), "err", err)
 		var good []*sarama.ConsumerMessage
@@ -84,11 +83,15 @@ func (c *Consumer) progressOf(p *pending) []store.Progress {
 }
 
 // write gives rows and then the progress that speaks of them to the writer until it succeeds, is refused as invalid, or
-// ctx ends. After a failure all of it is written again: what was there may have been lost with the tables.
-func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Progress) error {
+// ctx ends. After a failure all of it is written again: what was there may have been lost with the tables. Before each
+// attempt prepare, where not nil, may change the rows.
+func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Progress, prepare func() error) error {
 	retry := newRetry(c.logger, "cannot write what was read from the log; nothing is lost, the log is not read on")
 	for {
 		err := c.checkTables(ctx)
+		if err == nil && prepare != nil {
+			err = prepare()
+		}
 		if err == nil {
 			err = rows.write(ctx, progress, c.opts.Writer.Write)
 		}
@@ -106,16 +109,13 @@ func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Pr
 	}
 }
 
-// writeRecords writes what records have, which have been decoded before.
+// writeRecords writes what records have, which have been decoded before, without what was erased.
 func (c *Consumer) writeRecords(ctx context.Context, records []*sarama.ConsumerMessage, progress []store.Progress) error {
 	var rows classes
-	var d record.Decoder
-	for _, m := range records {
-		if err := d.Decode(rows.of(record.Class(m.Value)), m.Value); err != nil {
-			return err
-		}
+	if err := c.decodeAll(ctx, &rows, records); err != nil {
+		return err
 	}
-	return c.write(ctx, &rows, progress)
+	return c.write(ctx, &rows, progress, nil)
 }
 
 // isolate writes records of a batch that was refused in ever smaller parts, until those that are refused alone are known.

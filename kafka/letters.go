@@ -20,6 +20,7 @@ type Letter struct {
 
 	// Topic, Partition and RecordOffset are where the record was, Error why it could not stay.
 	Topic        string
+	Generation   string // empty in letters of former versions, and where the log has none
 	Partition    int32
 	RecordOffset int64
 	Error        string
@@ -39,6 +40,8 @@ func letterOf(m *sarama.ConsumerMessage) Letter {
 		switch string(h.Key) {
 		case HeaderTopic:
 			l.Topic = value
+		case HeaderGeneration:
+			l.Generation = value
 		case HeaderError:
 			l.Error = value
 		case HeaderCorrelation:
@@ -73,15 +76,28 @@ func (a *Archive) Letters(ctx context.Context, from int64, fn func(Letter) error
 // ReplayLetters appends the records of the dead letters from an offset on to the partitions where they were, if
 // this program can decode them, and calls done with each and with the reason why it stays a letter only, nil where
 // it was replayed. An error is about what ended the replay, which may be repeated: rows are identified by what they
-// are. A record that still cannot be consumed becomes a dead letter again.
+// are. A record that still cannot be consumed becomes a dead letter again. What was erased since is left out of the
+// records.
 func (a *Archive) ReplayLetters(ctx context.Context, from int64, done func(l Letter, kept error)) error {
 	var decoder record.Decoder
+	var encoder record.Encoder
 	var rows store.Batch
 	return a.Letters(ctx, from, func(l Letter) error {
 		rows.Reset()
 		if err := a.check(l, &decoder, &rows); err != nil {
 			done(l, err)
 			return nil
+		}
+		erased, err := a.leaveOutOf(ctx, l, &rows)
+		if err != nil {
+			return err
+		}
+		if erased && rows.Empty() {
+			done(l, errErased)
+			return nil
+		}
+		if erased {
+			l.Value = encoder.Append(nil, &rows)
 		}
 		m := &sarama.ProducerMessage{Topic: l.Topic, Partition: l.Partition, Value: sarama.ByteEncoder(l.Value)}
 		if _, _, err := a.producer.SendMessage(m); err != nil {

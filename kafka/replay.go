@@ -33,6 +33,12 @@ const replayBytes = 64 << 20
 // included, and report's, what is returned says where to go on.
 func (a *Archive) Replay(ctx context.Context, span Span, w store.Writer, logger *slog.Logger, report func(ReplayProgress) error) (ReplayProgress, error) {
 	r := &replay{archive: a, writer: w, logger: logger, report: report}
+	if a.erased != nil {
+		var err error
+		if r.generation, err = a.Generation(ctx); err != nil {
+			return r.progress, err
+		}
+	}
 	r.progress.Rest = Span{From: maps.Clone(span.From), To: maps.Clone(span.To)}
 	for _, p := range span.Partitions() {
 		if err := r.partition(ctx, p, span.From[p], span.To[p]); err != nil {
@@ -50,9 +56,12 @@ type replay struct {
 	report   func(ReplayProgress) error
 	progress ReplayProgress
 
+	// generation is the topic's; empty where nobody asks for it.
+	generation string
+
 	decoder record.Decoder
 	rows    classes
-	records [][]byte // that are in the batch
+	records []*sarama.ConsumerMessage // that are in the batch
 	bytes   int
 }
 
@@ -60,7 +69,7 @@ func (r *replay) partition(ctx context.Context, partition int32, from, to int64)
 	cfg := r.archive.cfg
 	next := from
 	err := r.archive.source.read(ctx, cfg.Topic, partition, from, to, func(m *sarama.ConsumerMessage) error {
-		if err := r.collect(m); err != nil {
+		if err := r.collect(ctx, m); err != nil {
 			return err
 		}
 		next = m.Offset + 1
@@ -76,9 +85,18 @@ func (r *replay) partition(ctx context.Context, partition int32, from, to int64)
 	return r.flush(ctx, partition, to)
 }
 
-// collect decodes a record into the batch.
-func (r *replay) collect(m *sarama.ConsumerMessage) error {
-	err := r.decoder.Decode(r.rows.of(record.Class(m.Value)), m.Value)
+// decode decodes a record into the batch, without what was erased.
+func (r *replay) decode(ctx context.Context, m *sarama.ConsumerMessage) error {
+	erased, err := r.archive.erased.ofMessage(ctx, r.generation, m)
+	if err != nil {
+		return err
+	}
+	return decodeKept(&r.decoder, r.rows.of(record.Class(m.Value)), m.Value, erased)
+}
+
+// collect adds a record to the batch.
+func (r *replay) collect(ctx context.Context, m *sarama.ConsumerMessage) error {
+	err := r.decode(ctx, m)
 	if errors.Is(err, record.ErrCorrupt) {
 		r.progress.Unreadable++
 		r.logger.Warn("record left out, it cannot be read", "partition", m.Partition, "offset", m.Offset, "err", err)
@@ -87,7 +105,7 @@ func (r *replay) collect(m *sarama.ConsumerMessage) error {
 	if err != nil {
 		return fmt.Errorf("offset %d: %w", m.Offset, err)
 	}
-	r.records = append(r.records, m.Value)
+	r.records = append(r.records, m)
 	r.bytes += len(m.Value)
 	return nil
 }
@@ -117,9 +135,9 @@ func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 
 // single writes the records of a refused batch one by one and leaves out those that are refused alone.
 func (r *replay) single(ctx context.Context) error {
-	for _, value := range r.records {
+	for _, m := range r.records {
 		r.rows.reset()
-		if err := r.decoder.Decode(r.rows.of(record.Class(value)), value); err != nil {
+		if err := r.decode(ctx, m); err != nil {
 			return err // it was decoded before
 		}
 		err := r.rows.write(ctx, nil, r.write)
