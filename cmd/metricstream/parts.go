@@ -11,11 +11,13 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/adapter"
 	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/promql/tiered"
 	"github.com/metricstream/metricstream/remotewrite"
+	"github.com/metricstream/metricstream/remotewrite/codec"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/clickhouse/engine"
@@ -25,6 +27,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/access"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
+	"github.com/metricstream/metricstream/tenant/federation"
 	"github.com/prometheus/common/version"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -39,6 +42,8 @@ type parts struct {
 	log      *kafka.Log
 	tracer   trace.Tracer // nil without traces
 	metadata *db.DB       // nil in a role of a cluster without metadata.dsn
+	privacy  *pii.Policies
+	found    func(tenant string, found map[codec.Found]int) // nil without metadata
 }
 
 // permanent says that opening something again cannot help.
@@ -143,7 +148,7 @@ func (n *node) addReceiver(context.Context) error {
 func (n *node) serveWrites(w store.Writer) {
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: w, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
-		ClassOf: n.parts.policies.ClassOf,
+		ClassOf: n.parts.policies.ClassOf, Privacy: n.parts.privacy.Of, Found: n.parts.found,
 	})
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
@@ -171,11 +176,12 @@ func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(h
 	turns := promql.NewTurns(q, n.registry)
 	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Turns: turns, Logger: n.logger, Registerer: n.registry})
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })
+	all := federation.New(raw)
 	limits := adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}
 	a, err := api.New(api.Options{
 		Config: q, Turns: turns, Grant: n.limitsOf, Engine: evaluator, Parser: promql.NewParser(),
-		Queryable: adapter.NewTieredQueryable(raw, rollup.NewStitch(tiers, raw), limits),
-		Reader:    raw, ExemplarReader: raw, MetadataReader: raw, Stats: raw,
+		Queryable: adapter.NewTieredQueryable(all, federation.NewTiers(rollup.NewStitch(tiers, raw)), limits),
+		Reader:    all, ExemplarReader: all, MetadataReader: all, Stats: all,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),
 		Logger: n.logger, Registerer: n.registry,
 	})

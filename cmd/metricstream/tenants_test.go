@@ -75,9 +75,9 @@ type attempts struct{ *rand.Rand }
 func pick[T any](a attempts, of ...T) T { return of[a.IntN(len(of))] }
 
 func (a attempts) matcher() string {
-	name := pick(a, "__name__", "job", "part", "zone", "i", "tenant", "__tenant__", "part", "nothing")
+	name := pick(a, "__name__", "job", "part", "zone", "i", "tenant", "__tenant__", "part", "nothing", "__tenant_id__", "__tenant_id__", "original___tenant_id__")
 	op := pick(a, "=", "!=", "=~", "!~")
-	value := pick(a, "up", "", ".*", ".+", "2", "1", "1|2", "[^1]", ".*|1", "(?i)UP", "theirs", "open", "a", "' OR 1=1 --", `') OR tenant = 'a' --`, `\\' UNION SELECT 1 --`, "{tenant:String}", "zq.*", ".{4}-job")
+	value := pick(a, "up", "", ".*", ".+", "2", "1", "1|2", "[^1]", ".*|1", "(?i)UP", "theirs", "open", "a", "b", "a|b", ".*a.*", "' OR 1=1 --", `') OR tenant = 'a' --`, `\\' UNION SELECT 1 --`, "{tenant:String}", "zq.*", ".{4}-job")
 	return name + op + fmt.Sprintf("%q", value)
 }
 
@@ -96,7 +96,7 @@ func (a attempts) expression() string {
 }
 
 func (a attempts) next() attempt {
-	t := attempt{method: "GET", form: url.Values{}, tenant: pick(a, "", "", "", "a", "b", "a|b", "b|a", "*", "A", "anonymous", "a%00", ".", "a,b", "' OR 1=1", "nobody")}
+	t := attempt{method: "GET", form: url.Values{}, tenant: pick(a, "", "", "", "a", "b", "a|b", "b|a", "a|a", "b|b", "a||b", " a | b ", "b|", "a|b|b|a", "b|c", "c|b|c", "b|c|a", "b|*", "b%7Ca", "*", "A", "anonymous", "a%00", ".", "a,b", "' OR 1=1", "nobody")}
 	now := float64(time.Now().UnixMilli()) / 1000
 	prefix := pick(a, "", "/prometheus")
 	switch kind := pick(a, "query", "query_range", "series", "labels", "values", "query_exemplars", "read", "federate", "metadata", "status", "query"); kind {
@@ -121,7 +121,7 @@ func (a attempts) next() attempt {
 			t.form.Del("match[]")
 		}
 	case "values":
-		t.path = prefix + "/api/v1/label/" + pick(a, "job", "zone", "__name__", "part", "tenant", "U__part", "%27%20OR%201%3D1") + "/values"
+		t.path = prefix + "/api/v1/label/" + pick(a, "job", "zone", "__name__", "part", "tenant", "__tenant_id__", "original___tenant_id__", "U__part", "%27%20OR%201%3D1") + "/values"
 		if a.IntN(2) == 0 {
 			t.form.Add("match[]", a.selector())
 		}
@@ -140,7 +140,7 @@ func (a attempts) next() attempt {
 func (a attempts) read() []byte {
 	q := &prompb.Query{StartTimestampMs: time.Now().UnixMilli() - 60_000, EndTimestampMs: time.Now().UnixMilli()}
 	for range 1 + a.IntN(2) {
-		q.Matchers = append(q.Matchers, &prompb.LabelMatcher{Type: prompb.LabelMatcher_Type(a.IntN(4)), Name: pick(a, "job", "zone", "__name__", "part", "tenant"), Value: pick(a, "up", ".+", ".*", "2", "1", "a", "' OR '1'='1")})
+		q.Matchers = append(q.Matchers, &prompb.LabelMatcher{Type: prompb.LabelMatcher_Type(a.IntN(4)), Name: pick(a, "job", "zone", "__name__", "part", "tenant", "__tenant_id__"), Value: pick(a, "up", ".+", ".*", "2", "1", "a", "a|b", "b", "' OR '1'='1")})
 	}
 	q.Hints = &prompb.ReadHints{StartMs: q.StartTimestampMs, EndMs: q.EndTimestampMs, Func: pick(a, "", "series", "rate", "sum")}
 	raw, err := (&prompb.ReadRequest{Queries: []*prompb.Query{q}}).Marshal()
@@ -176,20 +176,26 @@ func (g *guarded) try(t *testing.T, at attempt, key string) (code int, text stri
 }
 
 // TestNothingLeaks makes ten thousand random attempts to see what belongs to another tenant, or to a part of the own one
-// that the key's selector leaves out. The same attempts with a key that may do show it.
+// that the key's selector leaves out, by keys of one tenant and of several. The same attempts with a key that may do show
+// it.
 func TestNothingLeaks(t *testing.T) {
 	g := startGuarded(t)
 	fill(t, g.data)
-	_, owner := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes()})
+	_, owner := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: []string{"*"}})
 	_, other := g.key(t, db.Spec{Tenant: "b", Scopes: db.Scopes()})
 	_, part := g.key(t, db.Spec{Tenant: "a", Scopes: []string{"read", "write"}, Selector: `{part="1"}`})
+	if _, err := g.parts.metadata.CreateTenant(t.Context(), root, "c", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, others := g.key(t, db.Spec{Tenant: "b", Scopes: db.Scopes(), Tenants: []string{"c"}})
+	_, parts := g.key(t, db.Spec{Tenant: "b", Scopes: []string{"read"}, Tenants: []string{"a", "c"}, Selector: `{part="1"}`})
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	a := attempts{rand.New(rand.NewPCG(seed, 0))}
 	seen, answered := 0, map[string]int{}
-	for range 5000 {
+	for range 2500 {
 		at := a.next()
-		for name, key := range map[string]string{"other": other, "part": part} {
+		for name, key := range map[string]string{"other": other, "part": part, "others": others, "parts": parts} {
 			code, text, leaks := g.try(t, at, key)
 			if leaks || code >= 500 {
 				t.Fatalf("%s: %+v: %d %s", name, at, code, text)
@@ -197,15 +203,18 @@ func TestNothingLeaks(t *testing.T) {
 			if code == 200 {
 				answered[name]++
 			}
+			if code == 200 && strings.Contains(text, "__tenant_id__") && strings.Contains(at.tenant, "|") {
+				answered["several"]++
+			}
 		}
 		if seen < 200 {
-			at.tenant = ""
+			at.tenant = pick(a, "", "a|b", "b|c|a")
 			if _, _, leaks := g.try(t, at, owner); leaks {
 				seen++
 			}
 		}
 	}
-	if seen < 200 || answered["other"] < 500 || answered["part"] < 500 {
+	if seen < 200 || answered["other"] < 200 || answered["part"] < 200 || answered["others"] < 200 || answered["parts"] < 200 || answered["several"] < 100 {
 		t.Errorf("the attempts are of no use: the owner saw secrets in %d, answers were %v", seen, answered)
 	}
 }
