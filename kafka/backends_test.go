@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -83,7 +84,7 @@ func overBrokers(address string, stop func(), start func()) func(t *testing.T) *
 // recreateTopic deletes a topic and creates it again.
 func recreateTopic(t *testing.T, cfg Config) {
 	t.Helper()
-	client, err := sarama.NewClient(cfg.Brokers, saramaConfig(cfg))
+	client, err := connect(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,8 @@ const (
 	brokerMaxBytes = 1 << 20
 )
 
-// saramaConfig returns how the client speaks to the brokers. README.md says why.
-func saramaConfig(cfg Config) *sarama.Config {
+// saramaConfig returns how the client speaks to the brokers. README.md says why. An error is of [store.KindInvalid].
+func saramaConfig(cfg Config) (*sarama.Config, error) {
 	c := sarama.NewConfig()
 	c.ClientID = "metricstream"
 	c.Version = sarama.V3_6_0_0
@@ -51,16 +51,16 @@ func saramaConfig(cfg Config) *sarama.Config {
 	c.Consumer.MaxWaitTime = 250 * time.Millisecond // a commit waits behind it, on the same connection
 	c.Consumer.MaxProcessingTime = 10 * time.Second
 	c.Metadata.AllowAutoTopicCreation = false
-	return c
+	return c, cfg.secure(c)
 }
 
 // groupConfig returns how a consumer group's client does.
-func groupConfig(cfg Config) *sarama.Config {
-	c := saramaConfig(cfg)
+func groupConfig(cfg Config) (*sarama.Config, error) {
+	c, err := saramaConfig(cfg)
 	c.Net.ReadTimeout = rebalanceTimeout + 10*time.Second // the answer to a join comes when all have joined
 	c.Consumer.Group.InstanceId = cfg.InstanceID
 	c.ChannelBufferSize = 64 // records of each partition that are read ahead
-	return c
+	return c, err
 }
 
 // connectWait is how long brokers that do not answer are asked again.
@@ -68,8 +68,12 @@ const connectWait = 2 * time.Second
 
 // connect waits for a broker to answer.
 func connect(ctx context.Context, cfg Config, logger *slog.Logger) (sarama.Client, error) {
+	config, err := saramaConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
 	for told := false; ; {
-		client, err := sarama.NewClient(cfg.Brokers, saramaConfig(cfg))
+		client, err := sarama.NewClient(cfg.Brokers, config)
 		if err == nil {
 			return client, nil
 		}

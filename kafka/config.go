@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/prometheus/common/config"
+
 	"github.com/metricstream/metricstream/kafka/embedded"
 )
 
@@ -14,6 +16,10 @@ import (
 type Config struct {
 	// Brokers are the addresses of a Kafka cluster's brokers. Without any the log is embedded.
 	Brokers []string `yaml:"brokers"`
+
+	// TLS, where it is there, even empty, makes the connections to the brokers encrypted. SASL names the client.
+	TLS  *config.TLSConfig `yaml:"tls,omitempty"`
+	SASL *SASL             `yaml:"sasl,omitempty"`
 
 	// Topic holds the records. Records that cannot be read go to DeadLetterTopic.
 	Topic           string `yaml:"topic"`
@@ -101,6 +107,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("kafka.brokers: %q is not host:port, such as kafka-1:9092", b))
 		}
 	}
+	errs = append(errs, c.SASL.validate())
 	if err := c.Embedded.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("kafka.embedded.%w", err))
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -50,8 +51,9 @@ func TestConfigFromYAML(t *testing.T) {
 // TestNoPromiseOfTheClientIsWeak guards the settings on which a 2xx and the offsets rely: all replicas in sync have
 // a record before it counts, offsets move only where the consumer says so, and no offset is the beginning.
 func TestNoPromiseOfTheClientIsWeak(t *testing.T) {
-	for name, c := range map[string]*sarama.Config{"producer": saramaConfig(DefaultConfig()), "consumer": groupConfig(DefaultConfig())} {
-		if err := c.Validate(); err != nil {
+	for name, of := range map[string]func(Config) (*sarama.Config, error){"producer": saramaConfig, "consumer": groupConfig} {
+		c, err := of(DefaultConfig())
+		if err := errors.Join(err, c.Validate()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.Producer.RequiredAcks != sarama.WaitForAll || c.Consumer.Offsets.AutoCommit.Enable || c.Consumer.Offsets.Initial != sarama.OffsetOldest {

@@ -119,7 +119,11 @@ func (t *Tail) Ends(ctx context.Context) (Ends, error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.client == nil {
-			client, err := sarama.NewClient(t.cfg.Brokers, saramaConfig(t.cfg))
+			config, err := saramaConfig(t.cfg)
+			if err != nil {
+				return Ends{}, err
+			}
+			client, err := sarama.NewClient(t.cfg.Brokers, config)
 			if err != nil {
 				return Ends{}, fmt.Errorf("cannot reach Kafka at %s: %w", strings.Join(t.cfg.Brokers, ", "), err)
 			}

@@ -119,7 +119,11 @@ func OpenBrokers(ctx context.Context, cfg Config, logger *slog.Logger) (*Log, er
 		Partitions: partitions,
 		topic:      brokerTopic{client, cfg},
 		group: func() (sarama.ConsumerGroup, error) {
-			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, groupConfig(cfg))
+			config, err := groupConfig(cfg)
+			if err != nil {
+				return nil, err
+			}
+			g, err := sarama.NewConsumerGroup(cfg.Brokers, cfg.Group, config)
 			if err != nil {
 				return nil, fmt.Errorf("cannot create Kafka consumer group %s: %w", cfg.Group, err)
 			}

@@ -4,11 +4,13 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
+	"github.com/prometheus/common/config"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -24,6 +26,9 @@ type Config struct {
 
 	// DB is the number of the database.
 	DB int `yaml:"db"`
+
+	// TLS, where it is there, even empty, makes the connections encrypted.
+	TLS *config.TLSConfig `yaml:"tls,omitempty"`
 }
 
 // DefaultConfig returns the defaults: no Redis.
@@ -43,7 +48,23 @@ func (c Config) Validate() error {
 	if c.Username != "" && c.Password == "" {
 		return fmt.Errorf("redis.password: is empty while redis.username is %q; set both or neither", c.Username)
 	}
-	return nil
+	_, err := c.tls()
+	return err
+}
+
+// tls returns nil where the connections are plain.
+func (c Config) tls() (*tls.Config, error) {
+	if c.TLS == nil {
+		return nil, nil
+	}
+	t, err := config.NewTLSConfig(c.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("redis.tls: %w", err)
+	}
+	if t.ServerName == "" {
+		t.ServerName, _, _ = net.SplitHostPort(c.Address) // Validate has looked at it
+	}
+	return t, nil
 }
 
 // timeout bounds connecting, and each command: whoever waits has a request to answer.
@@ -51,14 +72,19 @@ const timeout = time.Second
 
 // New returns a client for a valid configuration with an address. It connects when it is used; the caller closes it.
 func New(c Config) *redis.Client {
-	return redis.NewClient(&redis.Options{
+	o := &redis.Options{
 		Addr: c.Address, Username: c.Username, Password: c.Password, DB: c.DB,
 		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		MaxRetries: 1, DialerRetries: 1,
 		// Servers of the free edition do not know either command.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	}
+	var err error
+	if o.TLSConfig, err = c.tls(); err != nil {
+		o.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, err } // the file went since Validate
+	}
+	return redis.NewClient(o)
 }
 
 // LogTo sends what the library behind the clients of this process logs to a logger, at level debug: its errors are

@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/common/config"
 
 	"github.com/metricstream/metricstream/internal/testenv"
 )
@@ -17,6 +20,7 @@ func TestConfig(t *testing.T) {
 		"redis.address":  {Address: "redis"},
 		"redis.db":       {Address: "redis:6379", DB: -1},
 		"redis.password": {Address: "redis:6379", Username: "u"},
+		"redis.tls":      {Address: "redis:6379", TLS: &config.TLSConfig{CAFile: "none.crt"}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%+v: got %v", c, err)
@@ -38,6 +42,31 @@ func TestDatabasesAreApart(t *testing.T) {
 	}
 	if v, err := one.Get(t.Context(), "key").Result(); v != "value" || err != nil {
 		t.Errorf("%q, %v", v, err)
+	}
+}
+
+// TestTLS speaks TLS 1.3 to a server that asks for a client's certificate.
+func TestTLS(t *testing.T) {
+	authority := testenv.NewAuthority(t)
+	server := testenv.StartSecureRedis(t, authority)
+	file := func(name string) string { return filepath.Join(authority.Dir, name) }
+	c := Config{Address: server.Address, TLS: &config.TLSConfig{CAFile: file("ca.crt"), CertFile: file("client.crt"), KeyFile: file("client.key")}}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	client := New(c)
+	defer client.Close()
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+	for name, tls := range map[string]*config.TLSConfig{
+		"no TLS": nil, "no certificate": {CAFile: file("ca.crt")}, "no authority": {CertFile: file("client.crt"), KeyFile: file("client.key")},
+	} {
+		client := New(Config{Address: server.Address, TLS: tls})
+		if err := client.Ping(t.Context()).Err(); err == nil {
+			t.Errorf("%s: it was let in", name)
+		}
+		client.Close()
 	}
 }
 

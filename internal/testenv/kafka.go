@@ -26,6 +26,7 @@ type Kafka struct {
 	id     int
 	listen string   // where it listens: Address unless it is behind something
 	quorum []string // the controllers' addresses, its own at id-1
+	secure *secureListener
 	cmd    *exec.Cmd
 	done   chan struct{}
 }
@@ -68,7 +69,8 @@ func newKafka(t testing.TB, id int, quorum []string, listen string) *Kafka {
 func (k *Kafka) format() {
 	k.t.Helper()
 	k.configure()
-	out, err := k.java("kafka.tools.StorageTool", "format", "-t", "bWV0cmljc3RyZWFtLXRlcw", "-c", k.path("server.properties")).CombinedOutput()
+	args := append([]string{"format", "-t", "bWV0cmljc3RyZWFtLXRlcw", "-c", k.path("server.properties")}, k.secure.users()...)
+	out, err := k.java("kafka.tools.StorageTool", args...).CombinedOutput()
 	if err != nil {
 		k.t.Fatalf("cannot format Kafka's data folder: %v\n%s", err, out)
 	}
@@ -122,14 +124,14 @@ func (k *Kafka) configure() {
 	if len(k.quorum) > 1 {
 		noticed = "3000"
 	}
-	k.write("server.properties", strings.Join([]string{
+	k.write("server.properties", strings.Join(append([]string{
 		"process.roles=broker,controller",
 		"node.id=" + strconv.Itoa(k.id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		"listeners=PLAINTEXT://" + k.listen + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + k.Address,
+		"listeners=PLAINTEXT://" + k.listen + k.secure.listener() + ",CONTROLLER://" + controller,
+		"advertised.listeners=PLAINTEXT://" + k.Address + k.secure.listener(),
 		"controller.listener.names=CONTROLLER",
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
 		"log.dirs=" + k.path("data"),
 		"auto.create.topics.enable=false",
 		"default.replication.factor=" + replicas,
@@ -147,7 +149,7 @@ func (k *Kafka) configure() {
 		"group.initial.rebalance.delay.ms=0",
 		"group.min.session.timeout.ms=1000",
 		"controlled.shutdown.enable=false",
-	}, "\n"))
+	}, k.secure.properties()...), "\n"))
 	k.write("log4j2.properties", strings.Join([]string{
 		"appender.out.type=Console", "appender.out.name=out", "appender.out.layout.type=PatternLayout",
 		"appender.out.layout.pattern=%d %p %c{1}: %m%n",

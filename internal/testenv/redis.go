@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ type Redis struct {
 	Address string
 
 	t       testing.TB
+	secure  *Authority // nil: connections are plain
 	command []string
 	dir     string
 	process *Process
@@ -28,11 +30,22 @@ const redisStartTimeout = 30 * time.Second
 // StartRedis starts a Redis server without data. It is killed when the test ends.
 func StartRedis(t testing.TB) *Redis {
 	t.Helper()
+	return startRedis(t, nil)
+}
+
+// StartSecureRedis starts a server that speaks only TLS, with clients that have a certificate of the authority.
+func StartSecureRedis(t testing.TB, a *Authority) *Redis {
+	t.Helper()
+	return startRedis(t, a)
+}
+
+func startRedis(t testing.TB, a *Authority) *Redis {
+	t.Helper()
 	command, err := FetchRedis(t.Context(), CacheDir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Redis{Address: FreeAddress(t), t: t, command: command, dir: t.TempDir()}
+	r := &Redis{Address: FreeAddress(t), t: t, secure: a, command: command, dir: t.TempDir()}
 	r.Restart()
 	return r
 }
@@ -47,7 +60,8 @@ func (r *Redis) Restart() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	args := append(r.command[1:len(r.command):len(r.command)], "--bind", host, "--port", port, "--save", "", "--appendonly", "no", "--dir", r.dir)
+	args := append(r.command[1:len(r.command):len(r.command)], "--bind", host, "--save", "", "--appendonly", "no", "--dir", r.dir)
+	args = append(args, r.listen(port)...)
 	r.process = StartProcess(r.t, r.dir, r.command[0], args...)
 	for deadline := time.Now().Add(redisStartTimeout); ; time.Sleep(20 * time.Millisecond) {
 		if err = r.ping(); err == nil {
@@ -59,9 +73,25 @@ func (r *Redis) Restart() {
 	}
 }
 
+func (r *Redis) listen(port string) []string {
+	if r.secure == nil {
+		return []string{"--port", port}
+	}
+	file := func(name string) string { return filepath.Join(r.secure.Dir, name) }
+	return []string{
+		"--port", "0", "--tls-port", port, "--tls-protocols", "TLSv1.3", "--tls-auth-clients", "yes",
+		"--tls-cert-file", file("server.crt"), "--tls-key-file", file("server.key"), "--tls-ca-cert-file", file("ca.crt"),
+	}
+}
+
 // ping asks the server as its protocol has it.
 func (r *Redis) ping() error {
 	conn, err := net.DialTimeout("tcp", r.Address, time.Second)
+	if err == nil && r.secure != nil {
+		c := r.secure.Client(r.t)
+		c.ServerName, _, _ = net.SplitHostPort(r.Address)
+		conn = tls.Client(conn, c)
+	}
 	if err != nil {
 		return err
 	}
