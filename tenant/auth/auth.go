@@ -1,6 +1,6 @@
-// Package auth lets requests in: it finds the API key of a request, judges whether the key is good for the endpoint
+// Package auth lets requests in: it finds the API key or the user of a request, judges whether it is good for the endpoint
 // and the tenant, and tells what is behind it, by the context, whose request it is. It looks only at memory. It leaves
-// the keys to package db, and to whoever registers an endpoint what the endpoint needs.
+// keys and users to package db, and to whoever registers an endpoint what the endpoint needs.
 package auth
 
 import (
@@ -33,6 +33,7 @@ type Guard struct {
 	now     func() time.Time
 	keys    atomic.Pointer[Keys]
 	slow    *limiter
+	people  *passwords
 	metrics *metrics
 }
 
@@ -42,7 +43,7 @@ func New(c Config, o Options) *Guard {
 	if g.now == nil {
 		g.now = time.Now
 	}
-	g.slow = newLimiter()
+	g.slow, g.people = newLimiter(), newPasswords()
 	g.metrics = newMetrics(o.Registerer)
 	return g
 }
@@ -81,27 +82,15 @@ func (g *Guard) judge(r *http.Request, n Need) (*http.Request, *refusal) {
 	if keys == nil {
 		return r, unavailable("starting; the API keys are not there yet")
 	}
-	token := tokenOf(r)
-	if token == "" {
+	c := credentialsOf(r)
+	if c.secret == "" {
 		g.metrics.count("missing")
-		return r, unauthorized("an API key is needed: as `Authorization: Bearer KEY`, as the password of basic authentication, or as `X-API-Key: KEY`")
+		return r, unauthorized("an API key is needed, as `Authorization: Bearer KEY`, as the password of basic authentication, or as `X-API-Key: KEY`; or a user's name and password, by basic authentication")
 	}
-	s, now := (*keys).Snapshot(), g.now()
-	k, verdict := s.Authenticate(token, now)
-	who := address(r.RemoteAddr)
-	if verdict != db.Unknown {
-		// Who guesses at one key does not shut out those who use another one from the same address.
-		id, _ := db.TokenID(token)
-		who += " " + id
-	}
-	if wait := g.slow.wait(who, now); wait > 0 {
-		g.metrics.count("slowed")
-		return r, tooMany(wait)
-	}
-	if verdict != db.Good {
-		g.slow.failed(who, now)
-		g.metrics.count(string(verdict))
-		return r, unauthorized("the API key is not known, has expired or was revoked")
+	s := (*keys).Snapshot()
+	k, refused := g.identify(r, s, c)
+	if refused != nil {
+		return r, refused
 	}
 	if why := n.refusal(k); why != "" {
 		g.metrics.count("scope")
@@ -120,6 +109,64 @@ func (g *Guard) judge(r *http.Request, n Need) (*http.Request, *refusal) {
 	return r.WithContext(ctx), nil
 }
 
+// identify returns the key of a request, or that of its user.
+func (g *Guard) identify(r *http.Request, s *db.Snapshot, c credentials) (*db.Key, *refusal) {
+	now, who := g.now(), address(r.RemoteAddr)
+	var k *db.Key
+	var verdict db.Verdict
+	person := c.person(s)
+	if person {
+		// Also of users who are not there, or who is there could be told from what is slowed down.
+		who += " user " + c.user
+	} else if k, verdict = s.Authenticate(c.secret, now); verdict != db.Unknown {
+		// Who guesses at one key does not shut out those who use another one from the same address.
+		id, _ := db.TokenID(c.secret)
+		who += " " + id
+	}
+	if wait := g.slow.wait(who, now); wait > 0 {
+		g.metrics.count("slowed")
+		return nil, tooMany(wait)
+	}
+	if person {
+		var err error
+		if k, verdict, err = g.checkPassword(r.Context(), s.User(c.user), c.secret, now); err != nil {
+			g.metrics.count("slowed")
+			return nil, unavailable("too many passwords are to be checked")
+		}
+	}
+	if verdict != db.Good {
+		g.slow.failed(who, now)
+		g.metrics.count(string(verdict))
+		return nil, unauthorized("the API key, or the user with this password, is not known, has expired or was revoked")
+	}
+	return k, nil
+}
+
+// passwordTimeout bounds how long a request waits until its password is checked.
+const passwordTimeout = 5 * time.Second
+
+// checkPassword judges the password of a user, nil for one who is not there.
+func (g *Guard) checkPassword(ctx context.Context, u *db.User, password string, now time.Time) (*db.Key, db.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
+	defer cancel()
+	hash := ""
+	if u != nil {
+		hash = u.Hash()
+	}
+	good, err := g.people.good(ctx, hash, password, now)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case u == nil:
+		return nil, db.Unknown, nil
+	case !good:
+		return nil, db.Wrong, nil
+	case !u.Disabled.IsZero():
+		return nil, db.Revoked, nil
+	}
+	return u.Key(), db.Good, nil
+}
+
 // tenantOf returns the tenant that a request is for, or the name of several, see [tenant.FromReadRequest].
 func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refusal) {
 	id := k.Tenant
@@ -136,7 +183,7 @@ func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refu
 	for _, one := range tenant.Split(id) {
 		// One text for all reasons, so that nobody learns which tenants there are.
 		if !k.Covers(one) || !s.Active(one) && !(k.Everywhere() && n.administers()) {
-			return "", forbidden("the key may not speak for the tenant \"" + one + "\", or there is no such tenant")
+			return "", forbidden(noun(k) + " may not speak for the tenant \"" + one + "\", or there is no such tenant")
 		}
 	}
 	return id, nil
@@ -144,7 +191,7 @@ func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refu
 
 type contextKey struct{}
 
-// KeyFrom returns the key that a request came with, nil where none was needed.
+// KeyFrom returns the key that a request came with, or that of its user, see [db.User.Key]; nil where none was needed.
 func KeyFrom(ctx context.Context) *db.Key {
 	k, _ := ctx.Value(contextKey{}).(*db.Key)
 	return k
@@ -174,18 +221,30 @@ func Closed(why string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { forbidden(why).send(w) })
 }
 
-// tokenOf returns what a request gives as its key. Any user name goes with the password of basic authentication.
-func tokenOf(r *http.Request) string {
+// credentials are what a request gives for itself: a key, or a user's name with a password.
+type credentials struct{ user, secret string }
+
+func credentialsOf(r *http.Request) credentials {
 	if key := r.Header.Get("X-API-Key"); key != "" {
-		return key
+		return credentials{secret: key}
 	}
-	if _, password, ok := r.BasicAuth(); ok {
-		return password
+	if name, password, ok := r.BasicAuth(); ok {
+		return credentials{name, password}
 	}
 	if scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(key)
+		return credentials{secret: strings.TrimSpace(key)}
 	}
-	return ""
+	return credentials{}
+}
+
+// person tells whether they are a user's: any name goes with a key as the password. Where nobody is a user, nothing has
+// to be kept secret of who is.
+func (c credentials) person(s *db.Snapshot) bool {
+	if c.user == "" || !s.People() {
+		return false
+	}
+	_, isKey := db.TokenID(c.secret)
+	return !isKey
 }
 
 // address returns the address that a request comes from; of IPv6 the part that one customer has for himself.

@@ -28,7 +28,7 @@ type gate struct {
 	registry *prometheus.Registry
 }
 
-func newGate(t *testing.T) *gate {
+func newGate(t testing.TB) *gate {
 	t.Helper()
 	g := &gate{now: time.Now(), registry: prometheus.NewRegistry()}
 	clock := func() time.Time { return g.now }

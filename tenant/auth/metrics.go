@@ -10,7 +10,7 @@ var results = [...]string{"good", "missing", "unknown", "wrong", "expired", "rev
 func newMetrics(r prometheus.Registerer) *metrics {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "metricstream_auth_requests_total",
-		Help: "Requests that need an API key, by what became of them: good; missing, unknown, wrong, expired and revoked keys (401); without the scope or not for the tenant (403); slowed after too many failures of an address (429).",
+		Help: "Requests that need an API key or a user, by what became of them: good; missing, unknown, wrong, expired and revoked keys, users likewise (401); without the scope or not for the tenant (403); slowed after too many failures of an address (429).",
 	}, []string{"result"})
 	if r != nil {
 		r.MustRegister(vec)

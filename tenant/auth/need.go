@@ -56,16 +56,23 @@ func (n Need) refusal(k *db.Key) string {
 
 func missing(k *db.Key, scope string) string {
 	if !k.Has(scope) {
-		return "the key has not the scope \"" + scope + "\""
+		return noun(k) + " has not the scope \"" + scope + "\""
 	}
 	return ""
 }
 
 func whole(k *db.Key) string {
 	if k.Selector != "" {
-		return "the key reads only series of its selector, and this cannot be narrowed to them"
+		return noun(k) + " reads only series of its selector, and this cannot be narrowed to them"
 	}
 	return missing(k, db.ScopeRead)
+}
+
+func noun(k *db.Key) string {
+	if k.Person() {
+		return "the user"
+	}
+	return "the key"
 }
 
 // administers tells the needs of a key's holder from those of a tenant's data.

@@ -52,9 +52,13 @@ type Key struct {
 
 	hash     hash
 	held     limits.Limits
+	person   bool // it stands for a user
 	matchers []*labels.Matcher
 	used     *atomic.Int64
 }
+
+// Person tells whether it is a user's, see [User.Key].
+func (k *Key) Person() bool { return k.person }
 
 // Has tells whether the key has a scope.
 func (k *Key) Has(scope string) bool { return slices.Contains(k.Scopes, scope) }
@@ -75,7 +79,11 @@ func (k *Key) Matchers() []*labels.Matcher { return k.matchers }
 
 // Actor is the key as one who changes things.
 func (k *Key) Actor() Actor {
-	return Actor{Name: "key " + k.Prefix, Tenants: append([]string{k.Tenant}, k.Tenants...)}
+	name := "key " + k.Prefix
+	if k.person {
+		name = k.Prefix
+	}
+	return Actor{Name: name, Tenants: append([]string{k.Tenant}, k.Tenants...)}
 }
 
 // Spec is what is wished of a new key.
@@ -109,18 +117,25 @@ func (s *Spec) check(now time.Time) error {
 			return store.Invalidf("scopes: there is no %q; name some of %s", scope, strings.Join(Scopes(), ", "))
 		}
 	}
-	if len(s.Tenants) > maxListed {
-		return store.Invalidf("tenants: has %d entries, at most %d are allowed; \"*\" is every tenant", len(s.Tenants), maxListed)
-	}
-	for _, id := range s.Tenants {
-		if err := tenant.Validate(id); err != nil {
-			return store.Invalidf("tenants: %w", err)
-		}
+	if err := checkTenants(s.Tenants); err != nil {
+		return err
 	}
 	if !s.Expires.IsZero() && !s.Expires.After(now) {
 		return store.Invalidf("expires: %s is not in the future", s.Expires.Format(time.RFC3339))
 	}
 	return s.checkSelector()
+}
+
+func checkTenants(all []string) error {
+	if len(all) > maxListed {
+		return store.Invalidf("tenants: has %d entries, at most %d are allowed; \"*\" is every tenant", len(all), maxListed)
+	}
+	for _, id := range all {
+		if err := tenant.Validate(id); err != nil {
+			return store.Invalidf("tenants: %w", err)
+		}
+	}
+	return nil
 }
 
 func (s *Spec) checkSelector() error {

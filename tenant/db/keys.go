@@ -84,9 +84,7 @@ func (d *DB) newKey(s Spec) (k *Key, token string, h hash) {
 }
 
 func (d *DB) insertKey(ctx context.Context, tx *sql.Tx, k *Key, h hash) error {
-	if _, err := tenantByID(ctx, tx, k.Tenant); errors.Is(err, ErrNotFound) {
-		return store.Invalidf("tenant: there is no tenant %q; create it first", k.Tenant)
-	} else if err != nil {
+	if err := checkTenantExists(ctx, tx, k.Tenant); err != nil {
 		return err
 	}
 	dead := d.now().Add(-keepDead).UnixMilli()

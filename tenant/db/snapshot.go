@@ -15,6 +15,7 @@ type Snapshot struct {
 	version int64
 	tenants map[string]Tenant
 	keys    map[string]*Key
+	users   map[string]*User
 
 	ofAll    limits.Limits            // of tenants that have none of their own
 	ofTenant map[string]limits.Limits // of those that have
@@ -106,7 +107,7 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("cannot read the metadata: %w", err)
 	}
 	defer tx.Rollback()
-	s := &Snapshot{tenants: map[string]Tenant{}, keys: map[string]*Key{}}
+	s := &Snapshot{tenants: map[string]Tenant{}, keys: map[string]*Key{}, users: map[string]*User{}}
 	if s.version, err = version(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -129,6 +130,13 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		}
 		k.used = d.usesOf(k.ID, k.LastUsed)
 		s.keys[k.ID] = k
+	}
+	users, err := query(ctx, tx, scanUser, "SELECT "+userColumns+" FROM users")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the users: %w", err)
+	}
+	for _, u := range users {
+		s.users[u.Name] = u
 	}
 	return s, d.loadLimits(ctx, tx, s)
 }
