@@ -21,14 +21,14 @@ import (
 
 var update = flag.Bool("update", false, "write the files that tests compare with")
 
-// secret is in all that the tenant a has outside its part 1, and in nothing else; so is secretValue. No attempt names
+// secret is in all that the tenant a has outside its part 1, in all of z, and in nothing else; so is secretValue. No attempt names
 // them.
 const (
 	secret      = "zq7x"
 	secretValue = 424242
 )
 
-// fill writes for the tenant a series with secrets and some of part 1, and for b some of its own.
+// fill writes for the tenant a series with secrets and some of part 1, for z secrets, and for b some of its own.
 func fill(t *testing.T, w store.Writer) {
 	t.Helper()
 	b := &store.Batch{}
@@ -48,6 +48,7 @@ func fill(t *testing.T, w store.Writer) {
 		add("a", secretValue, "__name__", "up", "i", id, "job", secret+"-job", "part", "2", "zone", secret)
 		add("a", secretValue, "__name__", secret+"_total", "i", id, secret+"_label", "x", "part", "2", "zone", secret)
 		add("a", 1, "__name__", "up", "i", id, "job", "open", "part", "1")
+		add("z", secretValue, "__name__", "up", "i", id, "job", secret+"-job", "part", "1")
 		add("b", 2, "__name__", "up", "i", id, "job", "theirs", "part", "1")
 	}
 	for _, name := range []string{secret, "up"} {
@@ -96,7 +97,7 @@ func (a attempts) expression() string {
 }
 
 func (a attempts) next() attempt {
-	t := attempt{method: "GET", form: url.Values{}, tenant: pick(a, "", "", "", "a", "b", "a|b", "b|a", "a|a", "b|b", "a||b", " a | b ", "b|", "a|b|b|a", "b|c", "c|b|c", "b|c|a", "b|*", "b%7Ca", "*", "A", "anonymous", "a%00", ".", "a,b", "' OR 1=1", "nobody")}
+	t := attempt{method: "GET", form: url.Values{}, tenant: pick(a, "", "", "", "a", "b", "a|b", "b|a", "a|a", "b|b", "a||b", " a | b ", "b|", "a|b|b|a", "b|c", "c|b|c", "b|c|a", "b|z", "z|b", "a|z", "z", "b|c|z", "b|*", "b%7Ca", "*", "A", "anonymous", "a%00", ".", "a,b", "' OR 1=1", "nobody")}
 	now := float64(time.Now().UnixMilli()) / 1000
 	prefix := pick(a, "", "/prometheus")
 	switch kind := pick(a, "query", "query_range", "series", "labels", "values", "query_exemplars", "read", "federate", "metadata", "status", "query"); kind {
@@ -184,8 +185,10 @@ func TestNothingLeaks(t *testing.T) {
 	_, owner := g.key(t, db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: []string{"*"}})
 	_, other := g.key(t, db.Spec{Tenant: "b", Scopes: db.Scopes()})
 	_, part := g.key(t, db.Spec{Tenant: "a", Scopes: []string{"read", "write"}, Selector: `{part="1"}`})
-	if _, err := g.parts.metadata.CreateTenant(t.Context(), root, "c", ""); err != nil {
-		t.Fatal(err)
+	for _, id := range []string{"c", "z"} {
+		if _, err := g.parts.metadata.CreateTenant(t.Context(), root, id, ""); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, others := g.key(t, db.Spec{Tenant: "b", Scopes: db.Scopes(), Tenants: []string{"c"}})
 	_, parts := g.key(t, db.Spec{Tenant: "b", Scopes: []string{"read"}, Tenants: []string{"a", "c"}, Selector: `{part="1"}`})
