@@ -107,8 +107,10 @@ func TestSpan(t *testing.T) {
 	_, below := Span(ctx, "below")
 	End(below, errors.New("it broke"))
 	End(root, nil)
+	_, later := Span(ctx, "later")
+	later.End()
 	got := spans.GetSpans()
-	if len(got) != 2 || got[0].Name != "below" || got[0].Parent.SpanID() != root.SpanContext().SpanID() ||
+	if len(got) != 3 || got[2].Parent.SpanID() != root.SpanContext().SpanID() || got[0].Name != "below" || got[0].Parent.SpanID() != root.SpanContext().SpanID() ||
 		got[0].Status.Code != codes.Error || got[0].Status.Description != "it broke" || got[1].Status.Code != codes.Unset {
 		t.Errorf("got %+v", got)
 	}
