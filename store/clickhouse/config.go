@@ -9,6 +9,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/common/config"
 )
 
 // DefaultDatabase is where the tables are when the DSN names no database.
@@ -19,6 +20,10 @@ type Config struct {
 	// DSN is clickhouse://user:password@host:9000/database, with several hosts separated by commas, and
 	// options such as secure=true, compress=lz4 or dial_timeout=10s. Only the native protocol is supported.
 	DSN string `yaml:"dsn"`
+
+	// TLS, where it is there, even empty, makes the connections encrypted, as secure=true in the DSN does; it also
+	// names the authority and the client's certificate.
+	TLS *config.TLSConfig `yaml:"tls,omitempty"`
 
 	// MaxConnections bounds the writes, the reads, and the reads beside these that run at once; others wait.
 	MaxConnections int `yaml:"max_connections"`
@@ -61,6 +66,11 @@ func (c Config) parse() (*clickhouse.Options, error) {
 	}
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 10 * time.Second
+	}
+	if c.TLS != nil {
+		if o.TLS, err = config.NewTLSConfig(c.TLS); err != nil {
+			return nil, fmt.Errorf("clickhouse.tls: %w", err)
+		}
 	}
 	return o, nil
 }
