@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,8 @@ type Postgres struct {
 	dir     string
 	address string
 	process *Process
+
+	settings []string // further arguments of the server
 }
 
 const postgresStartTimeout = time.Minute
@@ -36,6 +39,17 @@ const nobody = "65534"
 
 // StartPostgres starts a PostgreSQL server with an empty database. It is killed when the test ends.
 func StartPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	return startPostgres(t, nil)
+}
+
+// StartSecurePostgres starts a server that lets in only who speaks TLS and has a certificate of the authority.
+func StartSecurePostgres(t testing.TB, a *Authority) *Postgres {
+	t.Helper()
+	return startPostgres(t, a)
+}
+
+func startPostgres(t testing.TB, a *Authority) *Postgres {
 	t.Helper()
 	server, err := FetchPostgres(t.Context(), CacheDir(t))
 	if err != nil {
@@ -66,8 +80,28 @@ func StartPostgres(t testing.TB) *Postgres {
 		p.command = append(p.command, "LD_LIBRARY_PATH="+joinPaths(libraries))
 	}
 	p.run(append(p.command[:len(p.command):len(p.command)], filepath.Join(p.bin, "initdb"), "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")...)
+	if a != nil {
+		p.secure(a)
+	}
 	p.Restart()
 	return p
+}
+
+// secure asks for TLS and clients' certificates from the next start on.
+func (p *Postgres) secure(a *Authority) {
+	for _, name := range []string{"server.crt", "server.key", "ca.crt"} {
+		p.run("cp", filepath.Join(a.Dir, name), p.data())
+		if p.command[0] == "setpriv" {
+			p.run("chown", nobody+":"+nobody, filepath.Join(p.data(), name))
+		}
+	}
+	hba := filepath.Join(p.dir, "pg_hba.conf")
+	if err := os.WriteFile(hba, []byte("hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	p.settings = []string{"-c", "ssl=on", "-c", "ssl_min_protocol_version=TLSv1.3", "-c", "ssl_ca_file=ca.crt", "-c", "hba_file=" + hba}
+	file := func(name string) string { return url.QueryEscape(filepath.Join(a.Dir, name)) }
+	p.DSN = "postgres://postgres@" + p.address + "/postgres?sslmode=verify-full&sslrootcert=" + file("ca.crt") + "&sslcert=" + file("client.crt") + "&sslkey=" + file("client.key")
 }
 
 func must(s string, err error) string {
@@ -139,6 +173,7 @@ func (p *Postgres) Restart() {
 	}
 	args := append(p.command[1:len(p.command):len(p.command)], filepath.Join(p.bin, "postgres"), "-D", p.data(), "-h", host, "-p", port,
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "jit=off", "-c", "shared_buffers=16MB", "-c", "max_connections=50")
+	args = append(args, p.settings...)
 	for deadline := time.Now().Add(postgresStartTimeout); ; time.Sleep(50 * time.Millisecond) {
 		// After a kill the old server's children may hold its memory for a moment; then a new server ends at once.
 		if p.process == nil || p.process.Exited() {

@@ -1,0 +1,39 @@
+package db
+
+import (
+	"log/slog"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/metricstream/metricstream/internal/testenv"
+)
+
+// TestTLS has two processes that speak TLS to a real PostgreSQL, with clients' certificates: what one changes the other
+// is told of. A client without TLS or without a certificate is kept out.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	p := testenv.StartSecurePostgres(t, testenv.NewAuthority(t))
+	b := &backend{config: Config{DSN: p.DSN}, server: p}
+	one, two := b.open(t, newClock()), b.open(t, newClock())
+	if _, err := one.CreateTenant(t.Context(), root, "team-a", ""); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 5*time.Second, "the other process knows the tenant", func() bool { return two.Snapshot().Active("team-a") })
+
+	u, err := url.Parse(p.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, query := range map[string]url.Values{
+		"no TLS":         {"sslmode": {"disable"}},
+		"no certificate": {"sslmode": {"verify-full"}, "sslrootcert": {u.Query().Get("sslrootcert")}},
+		"no authority":   {"sslmode": {"verify-full"}, "sslcert": {u.Query().Get("sslcert")}, "sslkey": {u.Query().Get("sslkey")}},
+	} {
+		u.RawQuery = query.Encode()
+		if d, err := Open(t.Context(), Config{DSN: u.String()}, Options{Logger: slog.New(slog.DiscardHandler)}); err == nil {
+			d.Close()
+			t.Errorf("%s: it was let in", name)
+		}
+	}
+}
