@@ -62,9 +62,13 @@ func (a *API) execute(ctx context.Context, r *http.Request, q promql.Query) *pro
 	}
 	correlation.End(span, res.Err)
 	if slow {
-		a.Logger.WarnContext(ctx, "slow query", "tenant", tenant.FromContext(ctx), "path", r.URL.Path, "query", shownQuery(r),
+		line := []any{"tenant", tenant.FromContext(ctx), "path", r.URL.Path, "query", shownQuery(r),
 			"start", r.FormValue("start"), "end", r.FormValue("end"), "step", r.FormValue("step"),
-			"took", took, "rows", read, "tiers", tiers, "series", series, "err", res.Err)
+			"took", took, "rows", read, "tiers", tiers, "series", series}
+		if res.Err != nil {
+			line = append(line, "err", res.Err)
+		}
+		a.Logger.WarnContext(ctx, "slow query", line...)
 	}
 	return res
 }

@@ -84,7 +84,6 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		reads:   newPool(chOptions(o), o.Addr, maxConnections),
 		besides: newPool(chOptions(o), o.Addr, maxConnections),
 		tiers:   newPool(chOptions(o), o.Addr, maxConnections),
-		metrics: newMetrics(opt.Registerer),
 		server:  server,
 		options: o, maxConnections: maxConnections,
 		history: opt.History,
@@ -99,6 +98,11 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 	if err := tune(ctx, admin); err != nil {
 		_ = s.Close()
 		return nil, err
+	}
+	// Nothing can fail any more: whoever tries again registers once.
+	s.metrics = newMetrics(opt.Registerer)
+	if opt.Registerer != nil {
+		opt.Registerer.MustRegister(newUsage(admin))
 	}
 	return s, nil
 }
