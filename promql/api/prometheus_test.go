@@ -62,6 +62,14 @@ func (nothing) AlertingRules() []*rules.AlertingRule                  { return n
 // copied returns a memory store with everything that a storage holds, for a tenant.
 func copied(t testing.TB, from storage.Queryable, tenant string) *memory.Store {
 	t.Helper()
+	m := memory.New()
+	copyInto(t, m, from, tenant)
+	return m
+}
+
+// copyInto writes all series of a Queryable as a tenant's.
+func copyInto(t testing.TB, m *memory.Store, from storage.Queryable, tenant string) {
+	t.Helper()
 	q, err := from.Querier(-1<<60, 1<<60)
 	if err != nil {
 		t.Fatal(err)
@@ -75,11 +83,9 @@ func copied(t testing.TB, from storage.Queryable, tenant string) *memory.Store {
 	if err := set.Err(); err != nil {
 		t.Fatal(err)
 	}
-	m := memory.New()
 	if err := m.Write(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	return m
 }
 
 func copySeries(t testing.TB, b *store.Batch, s storage.Series, tenant string) {
