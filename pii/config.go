@@ -149,15 +149,24 @@ type Overrides string
 // MaxOverrides bounds their length, in bytes.
 const MaxOverrides = 32 << 10
 
-// Settings returns what the overrides say.
-func (o Overrides) Settings() (s Settings, err error) {
+// Over returns base with what the overrides say in its place. Overrides that cannot be read are an error.
+func (o Overrides) Over(base Settings) (Settings, error) {
 	if o == "" {
-		return s, nil
+		return base, nil
 	}
-	if len(o) > MaxOverrides {
-		return s, fmt.Errorf("cannot read the settings: they have %d bytes, at most %d are allowed", len(o), MaxOverrides)
+	s, err := parse([]byte(o))
+	if err != nil {
+		return Settings{}, err
 	}
-	d := json.NewDecoder(bytes.NewReader([]byte(o)))
+	merged := s.over(base)
+	return merged, merged.Validate()
+}
+
+func parse(raw []byte) (s Settings, err error) {
+	if len(raw) > MaxOverrides {
+		return s, fmt.Errorf("cannot read the settings: they have %d bytes, at most %d are allowed", len(raw), MaxOverrides)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
 		return Settings{}, fmt.Errorf("cannot read the settings: %w", err)
@@ -166,4 +175,25 @@ func (o Overrides) Settings() (s Settings, err error) {
 		return Settings{}, errors.New("cannot read the settings: something comes behind the JSON object")
 	}
 	return s, s.Validate()
+}
+
+// MarshalJSON returns the object.
+func (o Overrides) MarshalJSON() ([]byte, error) {
+	if o == "" {
+		return []byte("{}"), nil
+	}
+	return []byte(o), nil
+}
+
+// UnmarshalJSON takes an object that says something valid, and puts it into its one form: empty where it says nothing.
+func (o *Overrides) UnmarshalJSON(raw []byte) error {
+	s, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if *o = Overrides(text); *o == "{}" {
+		*o = ""
+	}
+	return err
 }

@@ -82,7 +82,11 @@ func (p *Policies) Of(tenant string) Policy {
 
 // learn makes overrides ready. Such as cannot be read, which a newer version may have written, leave the defaults in force.
 func (p *Policies) learn(tenant string, o Overrides) *rules {
-	r, err := p.compileOver(o)
+	s, err := o.Over(p.defaults)
+	var r *rules
+	if err == nil {
+		r, err = compile(s)
+	}
 	if err != nil {
 		p.logger.Error("the personal data of a tenant is treated as that of others, because its settings cannot be read", "tenant", tenant, "err", err)
 		r = p.compiled
@@ -94,23 +98,6 @@ func (p *Policies) learn(tenant string, o Overrides) *rules {
 	}
 	p.known[o] = r
 	return r
-}
-
-func (p *Policies) compileOver(o Overrides) (*rules, error) {
-	s, err := o.Settings()
-	if err != nil {
-		return nil, err
-	}
-	return compile(s.over(p.defaults))
-}
-
-// Merged returns the settings that a tenant with these overrides has.
-func (p *Policies) Merged(o Overrides) (Settings, error) {
-	s, err := o.Settings()
-	if err != nil {
-		return Settings{}, err
-	}
-	return s.over(p.defaults), nil
 }
 
 // Discover returns a policy that reports whatever the built-in detectors and the patterns of the settings find, and leaves out

@@ -17,6 +17,7 @@ import (
 
 	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/internal/failpoint"
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/remotewrite/codec"
 	"github.com/metricstream/metricstream/remotewrite/ha"
 	"github.com/metricstream/metricstream/store"
@@ -36,6 +37,10 @@ type Options struct {
 	HA *ha.Tracker
 	// ClassOf returns the retention class that a tenant's data gets; nil is 0 for all.
 	ClassOf func(tenant string) uint8
+	// Privacy returns what is done with a tenant's personal data; nil is nothing.
+	Privacy func(tenant string) pii.Policy
+	// Found gets what was found of it in a request, and must not keep the map; nil is that nobody wants to know.
+	Found func(tenant string, found map[codec.Found]int)
 }
 
 // Handler answers POST requests of remote write. It starts no goroutines.
@@ -47,6 +52,8 @@ type Handler struct {
 	decoder    *codec.Decoder
 	ha         *ha.Tracker
 	classOf    func(tenant string) uint8
+	privacy    func(tenant string) pii.Policy
+	found      func(tenant string, found map[codec.Found]int)
 	metrics    *metrics
 	rejections rejections
 	slots      chan struct{}
@@ -71,6 +78,8 @@ func New(c Config, o Options) *Handler {
 		decoder: codec.NewDecoder(c.limits(), cache),
 		ha:      o.HA,
 		classOf: o.ClassOf,
+		privacy: o.Privacy,
+		found:   o.Found,
 		metrics: newMetrics(o.Registerer, cache),
 		slots:   make(chan struct{}, c.MaxInFlight),
 	}
@@ -183,9 +192,13 @@ func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) a
 func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id string) answer {
 	req := &s.request
 	req.Judge = h.judge(r.Context(), id)
+	if h.privacy != nil {
+		req.Privacy = h.privacy(id)
+	}
 	_, span := correlation.Span(r.Context(), "decode")
 	err := h.decoder.Decode(req, version, id, s.decoded, h.now().UnixMilli())
 	correlation.End(span, err)
+	h.tellFound(id, req.Found)
 	if err != nil {
 		return h.decodeFailed(version, id, err)
 	}

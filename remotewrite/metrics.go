@@ -15,6 +15,7 @@ type metrics struct {
 	rejected rejectedByTenant
 	limited  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
+	personal *prometheus.CounterVec
 	inFlight prometheus.Gauge
 	seconds  *prometheus.HistogramVec
 }
@@ -56,8 +57,9 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"protocol"}),
 	}
+	m.personal = newPersonal()
 	m.rejected = newRejectedByTenant()
-	reg.MustRegister(m.requests, m.received, m.limited, m.dropped, m.inFlight, m.seconds, m.rejected.total)
+	reg.MustRegister(m.personal, m.requests, m.received, m.limited, m.dropped, m.inFlight, m.seconds, m.rejected.total)
 	m.registerCache(reg, cache)
 	return m
 }

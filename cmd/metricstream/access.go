@@ -23,10 +23,10 @@ func (n *node) openMetadata(ctx context.Context) error {
 	}
 	if !n.role.embeds() && n.config.Metadata.DSN == "" {
 		n.limitsOf = auth.Grants(nil, n.config.Limits)
-		return nil
+		return n.openPrivacy(ctx)
 	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {
@@ -36,6 +36,9 @@ func (n *node) openMetadata(ctx context.Context) error {
 	n.limitsOf = auth.Grants(n.parts.metadata, n.config.Limits)
 	n.parts.policies.Assign(func(tenant string) []retention.Assignment { return n.parts.metadata.Snapshot().Classes(tenant) })
 	n.stack.Go("the metadata", n.parts.metadata.Run)
+	if err := n.openPrivacy(ctx); err != nil {
+		return err
+	}
 	if !n.config.Auth.Enabled {
 		return nil
 	}

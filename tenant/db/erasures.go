@@ -197,6 +197,8 @@ func (d *DB) FinishErasure(ctx context.Context, e Erasure) (Erasure, error) {
 func forgetTenant(ctx context.Context, tx *sql.Tx, id string) error {
 	for _, statement := range []string{
 		"DELETE FROM users WHERE tenant = $1",
+		"DELETE FROM pii_policies WHERE tenant = $1",
+		"DELETE FROM pii_findings WHERE tenant = $1",
 		"DELETE FROM api_keys WHERE tenant = $1",
 		"DELETE FROM tenants WHERE id = $1",
 	} {

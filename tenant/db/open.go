@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,6 +31,9 @@ type Options struct {
 
 	// Limits are those of a tenant that none are set for in the database.
 	Limits limits.Limits
+
+	// PII is what is done with the personal data of tenants that have no settings of their own.
+	PII pii.Settings
 
 	// Classes are the numbers of the retention classes that there are.
 	Classes []uint8
@@ -45,6 +49,7 @@ type DB struct {
 	sql      *sql.DB
 	postgres bool
 	limits   limits.Limits
+	pii      pii.Settings
 	classes  []uint8
 	dsn      string
 	now      func() time.Time
@@ -65,7 +70,7 @@ const statementTimeout = 5 * time.Second
 // Open connects, brings the tables up to date and reads the first snapshot. An error is of the moment: trying again
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
-	d := &DB{postgres: c.DSN != "", limits: o.Limits, classes: o.Classes, now: o.Now, logger: o.Logger}
+	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, now: o.Now, logger: o.Logger}
 	if d.now == nil {
 		d.now = time.Now
 	}

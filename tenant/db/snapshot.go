@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/tenant/limits"
 )
 
@@ -19,6 +20,8 @@ type Snapshot struct {
 
 	ofAll    limits.Limits            // of tenants that have none of their own
 	ofTenant map[string]limits.Limits // of those that have
+
+	pii map[string]pii.Overrides // of tenants that have some
 }
 
 // Verdict is what is thought of a token.
@@ -130,6 +133,9 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		}
 		k.used = d.usesOf(k.ID, k.LastUsed)
 		s.keys[k.ID] = k
+	}
+	if err := d.loadPII(ctx, tx, s); err != nil {
+		return nil, err
 	}
 	users, err := query(ctx, tx, scanUser, "SELECT "+userColumns+" FROM users")
 	if err != nil {

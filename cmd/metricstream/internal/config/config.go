@@ -14,6 +14,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/tracing"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/redis"
 	"github.com/metricstream/metricstream/remotewrite"
@@ -34,6 +35,7 @@ type Config struct {
 	Auth        auth.Config        `yaml:"auth"`
 	Metadata    db.Config          `yaml:"metadata"`
 	Limits      limits.Limits      `yaml:"limits"`
+	PII         pii.Config         `yaml:"pii"`
 	RemoteWrite remotewrite.Config `yaml:"remote_write"`
 	Redis       redis.Config       `yaml:"redis"`
 	Kafka       kafka.Config       `yaml:"kafka"`
@@ -68,6 +70,7 @@ func Default() Config {
 		Auth:        auth.DefaultConfig(),
 		Metadata:    db.DefaultConfig(),
 		Limits:      limits.Default(),
+		PII:         pii.DefaultConfig(),
 		RemoteWrite: remotewrite.DefaultConfig(),
 		Redis:       redis.DefaultConfig(),
 		Kafka:       kafka.DefaultConfig(),
@@ -106,6 +109,7 @@ func (c Config) Validate() error {
 		c.Storage.Validate(),
 		c.Metadata.Validate(),
 		c.Limits.Validate(),
+		c.PII.Validate(),
 		c.RemoteWrite.Validate(),
 		c.Redis.Validate(),
 		c.Kafka.Validate(),
@@ -133,6 +137,7 @@ func (c Config) Redacted() Config {
 		c.ClickHouse.DSN = u.Redacted()
 	}
 	c.Metadata = c.Metadata.Redacted()
+	c.PII = c.PII.Redacted()
 	if c.Redis.Password != "" {
 		c.Redis.Password = "xxxxx" // as URLs have it
 	}
