@@ -38,8 +38,7 @@ func (c *adminClient) key() (string, error) {
 	if c.keyFile == "" {
 		return os.Getenv(keyVariable), nil
 	}
-	raw, err := os.ReadFile(c.keyFile)
-	return strings.TrimSpace(string(raw)), err
+	return readSecret(c.keyFile)
 }
 
 // client returns an HTTP client with the certificates that were given.
@@ -113,10 +112,12 @@ func (c *adminClient) ask(ctx context.Context, method, path string, body, data a
 	return json.Unmarshal(answer.Data, data)
 }
 
-// adminCommands adds `metricstream tenant` and `metricstream key`.
+// adminCommands adds `metricstream tenant`, `key`, `user` and `limit`.
 func adminCommands(app *kingpin.Application, runs map[string]func(context.Context) error) {
 	tenants := app.Command("tenant", "Look after tenants, by the administration of a running process.")
 	keys := app.Command("key", "Look after API keys, by the administration of a running process.")
+	users := app.Command("user", "Look after users, by the administration of a running process.")
+	bounds := app.Command("limit", "Look after the limits of tenants and keys, by the administration of a running process.")
 	add := func(cmd *kingpin.CmdClause, run func(context.Context, *adminClient) error) {
 		c := &adminClient{}
 		c.bind(cmd)
@@ -124,6 +125,8 @@ func adminCommands(app *kingpin.Application, runs map[string]func(context.Contex
 	}
 	addTenantCommands(tenants, add)
 	addKeyCommands(keys, add)
+	addUserCommands(users, add)
+	addLimitCommands(bounds, add)
 }
 
 type addCommand func(*kingpin.CmdClause, func(context.Context, *adminClient) error)
@@ -136,6 +139,7 @@ func addTenantCommands(tenants *kingpin.CmdClause, add addCommand) {
 	add(create, func(ctx context.Context, c *adminClient) error {
 		return c.ask(ctx, http.MethodPost, "/tenants", map[string]string{"id": *id, "description": *description}, &db.Tenant{})
 	})
+	addTenantClass(tenants, add)
 	for word, disabled := range map[string]bool{"disable": true, "enable": false} {
 		cmd := tenants.Command(word, map[bool]string{true: "Refuse to write and read the data of a tenant, and keep it.", false: "End what disable began."}[disabled])
 		id := cmd.Arg("name", "The tenant.").Required().String()
@@ -145,15 +149,25 @@ func addTenantCommands(tenants *kingpin.CmdClause, add addCommand) {
 	}
 }
 
+// addTenantClass adds `metricstream tenant class`.
+func addTenantClass(tenants *kingpin.CmdClause, add addCommand) {
+	cmd := tenants.Command("class", "Keep what a tenant writes from now on as another retention class says.")
+	id := cmd.Arg("name", "The tenant.").Required().String()
+	class := cmd.Arg("number", "One of retention.classes; 0 is what the configuration says.").Required().Uint8()
+	add(cmd, func(ctx context.Context, c *adminClient) error {
+		return c.ask(ctx, http.MethodPatch, "/tenants/"+url.PathEscape(*id), map[string]uint8{"retention_class": *class}, &db.Tenant{})
+	})
+}
+
 func listTenants(ctx context.Context, c *adminClient) error {
 	var all []db.Tenant
 	if err := c.ask(ctx, http.MethodGet, "/tenants", nil, &all); err != nil {
 		return err
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "TENANT\tDISABLED\tDESCRIPTION")
+	fmt.Fprintln(out, "TENANT\tCLASS\tDISABLED\tDESCRIPTION")
 	for _, t := range all {
-		fmt.Fprintf(out, "%s\t%s\t%s\n", t.ID, timeOrDash(t.Disabled), oneLine(t.Description))
+		fmt.Fprintf(out, "%s\t%d\t%s\t%s\n", t.ID, t.RetentionClass, timeOrDash(t.Disabled), oneLine(t.Description))
 	}
 	return out.Flush()
 }

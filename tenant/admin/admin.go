@@ -1,4 +1,4 @@
-// Package admin owns the HTTP API by which tenants and keys are administered, /api/v1/admin, and its description in
+// Package admin owns the HTTP API by which tenants, keys, users and limits are administered, /api/v1/admin, and its description in
 // OpenAPI. It leaves to package db what may be changed by whom, and to package auth who comes in.
 package admin
 
@@ -56,7 +56,7 @@ func (a *API) Endpoints() []Endpoint {
 		a.endpoint("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
 		a.endpoint("GET /api/v1/admin/audit", auth.Admin, a.audit),
 		{"GET /api/v1/admin/openapi.yaml", auth.Open, http.HandlerFunc(describe)},
-	}, a.piiEndpoints(), a.limitEndpoints())
+	}, a.limitEndpoints(), a.userEndpoints())
 }
 
 //go:embed openapi.yaml
@@ -109,13 +109,7 @@ func (a *API) updateTenant(r *http.Request) (any, error) {
 		if c.RetentionClass != nil {
 			t.RetentionClass = *c.RetentionClass
 		}
-		switch {
-		case c.Disabled == nil:
-		case !*c.Disabled:
-			t.Disabled = time.Time{}
-		case t.Disabled.IsZero():
-			t.Disabled = time.Now().UTC().Truncate(time.Millisecond)
-		}
+		t.Disabled = since(c.Disabled, t.Disabled)
 	})
 }
 

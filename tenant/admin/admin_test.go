@@ -46,7 +46,11 @@ func newServer(t *testing.T, c db.Config) *server {
 func (s *server) ask(t *testing.T, key, method, path, body string, data any) int {
 	t.Helper()
 	r := httptest.NewRequest(method, "/api/v1/admin"+path, strings.NewReader(body))
-	r.Header.Set("X-API-Key", key)
+	if name, password, ok := strings.Cut(key, ":"); ok {
+		r.SetBasicAuth(name, password)
+	} else {
+		r.Header.Set("X-API-Key", key)
+	}
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
@@ -57,7 +61,7 @@ func (s *server) ask(t *testing.T, key, method, path, body string, data any) int
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || (answer.Status == "success") != (w.Code == 200) || (w.Code == 200) != (answer.Error == "") {
 		t.Fatalf("%s %s: %d %s: %v", method, path, w.Code, w.Body, err)
 	}
-	if data != nil && w.Code == 200 {
+	if data != nil && !reflect.ValueOf(data).IsNil() && w.Code == 200 {
 		if err := json.Unmarshal(answer.Data, data); err != nil {
 			t.Fatalf("%s: %v", answer.Data, err)
 		}
@@ -130,6 +134,7 @@ func life(t *testing.T, s *server) (operator string) {
 	}
 
 	limitsLife(t, s, operator)
+	usersLife(t, s, operator)
 
 	var admin, reader, next made
 	expect(200, operator, "POST", "/keys", `{"tenant":"team-a","scopes":["admin"],"expires_in":"1h"}`, &admin)
@@ -193,6 +198,49 @@ func limitsLife(t *testing.T, s *server, operator string) {
 		if c.path == "/tenants/team-a/limits" && c.method == "GET" && !strings.Contains(string(got.Effective), `"query_range":"30d"`) {
 			t.Errorf("%s", got.Effective)
 		}
+	}
+}
+
+// usersLife creates a user, who administers, changes and is deleted.
+func usersLife(t *testing.T, s *server, operator string) {
+	t.Helper()
+	type answer struct {
+		db.User
+		Password string
+	}
+	var ada, ed answer
+	expect := func(want int, key, method, path, body string, data *answer) {
+		t.Helper()
+		if got := s.ask(t, key, method, path, body, data); got != want {
+			t.Errorf("%s %s %s: %d, want %d", method, path, body, got, want)
+		}
+	}
+	expect(200, operator, "POST", "/users", `{"name":"ada","tenant":"team-a","role":"admin"}`, &ada)
+	if len(ada.Password) < 20 || ada.Role != "admin" {
+		t.Errorf("%+v", ada)
+	}
+	by := "ada:" + ada.Password
+	expect(200, by, "POST", "/users", `{"name":"ed","role":"viewer","password":"correct horse battery"}`, &ed)
+	if ed.Password != "" || ed.Tenant != "team-a" {
+		t.Errorf("%+v", ed)
+	}
+	expect(409, by, "POST", "/users", `{"name":"ed","role":"viewer"}`, nil)
+	expect(400, by, "POST", "/users", `{"name":"eve","role":"root"}`, nil)
+	expect(400, by, "POST", "/users", `{"name":"eve","role":"viewer","password":"short"}`, nil)
+	expect(403, by, "POST", "/users", `{"name":"eve","role":"viewer","tenant":"anonymous"}`, nil)
+	expect(403, "ed:correct horse battery", "GET", "/users", "", nil)
+	expect(200, by, "PATCH", "/users/ed", `{"role":"admin"}`, &ed)
+	expect(200, "ed:correct horse battery", "GET", "/users/ada", "", nil)
+	expect(200, by, "PATCH", "/users/ed", `{"password":""}`, &ed)
+	expect(401, "ed:correct horse battery", "GET", "/users", "", nil)
+	expect(200, "ed:"+ed.Password, "GET", "/users", "", nil)
+	expect(200, by, "PATCH", "/users/ed", `{"disabled":true}`, &ed)
+	expect(404, by, "PATCH", "/users/eve", `{"disabled":true}`, nil)
+	expect(200, by, "DELETE", "/users/ed", "", nil)
+	expect(404, by, "DELETE", "/users/ed", "", nil)
+	var log []db.Entry
+	if s.ask(t, operator, "GET", "/audit?limit=1", "", &log); len(log) != 1 || log[0].Action != "user.delete" || log[0].Actor != "user ada" || strings.Contains(string(log[0].Before), "password") {
+		t.Errorf("%+v", log)
 	}
 }
 
@@ -281,7 +329,7 @@ func TestDescription(t *testing.T) {
 func TestSchemas(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	for name, v := range map[string]any{
-		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{}, "Limits": limits.Limits{}, "Limited": db.Limited{},
+		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{}, "Limits": limits.Limits{}, "Limited": db.Limited{}, "User": db.User{}, "NewUser": newUser{}, "UserChange": userChange{},
 	} {
 		var want, has, always []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
@@ -303,7 +351,7 @@ func TestSchemas(t *testing.T) {
 			t.Errorf("%s: the code (-) and the schema (+) differ:\n%s", name, d)
 		}
 		// An answer always has what is not left out.
-		if name == "Tenant" || name == "Key" || name == "Change" || name == "Limited" {
+		if name == "Tenant" || name == "Key" || name == "Change" || name == "Limited" || name == "User" {
 			if d := cmp.Diff(always, schemas[name].Required); d != "" {
 				t.Errorf("%s: the code always has (-), the schema requires (+):\n%s", name, d)
 			}
