@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-
-	"github.com/metricstream/metricstream/redis"
 	"github.com/metricstream/metricstream/remotewrite/ha"
 )
 
@@ -17,10 +14,7 @@ func (n *node) elections() *ha.Tracker {
 	o := ha.Options{Logger: n.logger, Registerer: n.registry}
 	switch {
 	case n.config.Redis.Address != "":
-		redis.LogTo(n.logger)
-		client := redis.New(n.config.Redis)
-		n.stack.Push("the connection to Redis", func(context.Context) error { return client.Close() })
-		o.Shared = ha.NewRedis(client, c.FailoverTimeout)
+		o.Shared = ha.NewRedis(n.redis(), c.FailoverTimeout)
 	case len(n.config.Kafka.Brokers) > 0:
 		n.logger.Warn("HA replicas are deduplicated by this receiver alone: where there are several, set redis.address, or samples may be stored twice")
 	}

@@ -44,6 +44,7 @@ type parts struct {
 	metadata *db.DB       // nil in a role of a cluster without metadata.dsn
 	privacy  *pii.Policies
 	found    func(tenant string, found map[codec.Found]int) // nil without metadata
+	redis    *redisClient                                   // nil until it is needed
 }
 
 // permanent says that opening something again cannot help.
@@ -179,7 +180,7 @@ func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(h
 	all := federation.New(raw)
 	limits := adapter.Limits{MaxSeries: q.MaxSeries, MaxSamples: q.MaxSamples}
 	a, err := api.New(api.Options{
-		Config: q, Turns: turns, Grant: n.limitsOf, Engine: evaluator, Parser: promql.NewParser(),
+		Config: q, Turns: turns, Grant: n.limitsOf, Engine: n.remembering(evaluator, tiers), Parser: promql.NewParser(),
 		Queryable: adapter.NewTieredQueryable(all, federation.NewTiers(rollup.NewStitch(tiers, raw)), limits),
 		Reader:    all, ExemplarReader: all, MetadataReader: all, Stats: all,
 		Flags: shown(n.flags, n.config), ConfigYAML: n.config.YAML, Version: apiVersion(),

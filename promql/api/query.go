@@ -107,6 +107,7 @@ func (a *API) evaluate(r *http.Request, limit int, build func(context.Context, p
 	if ctx, err = withResolution(ctx, r); err != nil {
 		return result{}, err
 	}
+	ctx = withMemory(ctx, r)
 	a.metrics.inFlight.Inc()
 	defer a.metrics.inFlight.Dec()
 	qry, err := build(ctx, opts)

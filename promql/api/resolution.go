@@ -24,6 +24,9 @@ func withResolution(ctx context.Context, r *http.Request) (context.Context, erro
 // planned is a query of an engine that answers from tiers.
 type planned interface{ Plan() *plan.Plan }
 
+// cached is a query of an engine that remembers answers.
+type cached interface{ Cached() plan.Cached }
+
 // checkResolution refuses to answer from a tier where the engine knows of none.
 func checkResolution(ctx context.Context, q promql.Query) error {
 	if _, ok := q.(planned); ok {
@@ -35,7 +38,12 @@ func checkResolution(ctx context.Context, q promql.Query) error {
 // explain says what was decided and read, selector by selector. An engine without tiers has nothing to decide.
 func explain(q promql.Query) payload {
 	if p, ok := q.(planned); ok {
-		return jsonData{p.Plan().Explain()}
+		e := p.Plan().Explain()
+		if c, ok := q.(cached); ok {
+			was := c.Cached()
+			e.Cache = &was
+		}
+		return jsonData{e}
 	}
 	return jsonData{plan.Explanation{Selectors: []plan.SelectorExplanation{}}}
 }

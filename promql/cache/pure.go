@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"slices"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -155,6 +157,9 @@ func (j *judgement) aggregation(n *parser.AggregateExpr) property {
 		return property{order: random, integer: true}
 	}
 	out := property{order: byRange, integer: n.Op == parser.COUNT || n.Op == parser.GROUP}
+	if !n.Without && slices.Contains(n.Grouping, labels.MetricName) {
+		out.name = p.name
+	}
 	switch {
 	case len(n.Grouping) == 0 && !n.Without:
 		out.order = byData

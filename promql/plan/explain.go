@@ -5,6 +5,9 @@ import "context"
 // Explanation says of a plan, selector by selector, what was decided and read. It is made for JSON.
 type Explanation struct {
 	Selectors []SelectorExplanation `json:"selectors"`
+
+	// Cache says what of the answer was remembered, where an engine remembers.
+	Cache *Cached `json:"cache,omitempty"`
 }
 
 // SelectorExplanation is about one selector.

@@ -16,6 +16,7 @@ import (
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/promql/cache"
 	"github.com/metricstream/metricstream/redis"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/store/clickhouse"
@@ -43,6 +44,7 @@ type Config struct {
 	Retention   retention.Config   `yaml:"retention"`
 	Rollup      rollup.Config      `yaml:"rollup"`
 	Query       promql.Config      `yaml:"query"`
+	Cache       cache.Config       `yaml:"cache"`
 	StrongReads strongread.Config  `yaml:"strong_reads"`
 	Tracing     tracing.Config     `yaml:"tracing"`
 }
@@ -78,6 +80,7 @@ func Default() Config {
 		Retention:   retention.DefaultConfig(),
 		Rollup:      rollup.DefaultConfig(),
 		Query:       promql.DefaultConfig(),
+		Cache:       cache.DefaultConfig(),
 		StrongReads: strongread.DefaultConfig(),
 		Tracing:     tracing.DefaultConfig(),
 	}
@@ -118,6 +121,7 @@ func (c Config) Validate() error {
 		c.Rollup.Validate(),
 		c.checkAge(),
 		c.Query.Validate(),
+		c.Cache.Validate(),
 		c.StrongReads.Validate(),
 		c.Tracing.Validate(),
 	)

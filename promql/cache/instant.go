@@ -1,0 +1,68 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/metricstream/metricstream/promql"
+	"github.com/metricstream/metricstream/promql/plan"
+	"github.com/metricstream/metricstream/store"
+	"github.com/prometheus/prometheus/model/timestamp"
+	prom "github.com/prometheus/prometheus/promql"
+
+	"time"
+)
+
+// instantQuery is evaluated once for all who ask for the same within a second.
+type instantQuery struct {
+	prom.Query
+	engine *Engine
+	opts   prom.QueryOpts
+	text   string
+	at     time.Time
+}
+
+// Plan returns the plan of the query.
+func (q *instantQuery) Plan() *plan.Plan { return planOf(q.Query) }
+
+// Exec answers the query. Those that leave the time to the server share an answer whatever their times are.
+func (q *instantQuery) Exec(ctx context.Context) *prom.Result {
+	if store.Fresh(ctx) || promql.NoStore(ctx) || q.opts != nil && q.opts.EnablePerStepStats() {
+		return q.Query.Exec(ctx)
+	}
+	numbers := []int64{int64(plan.ResolutionOf(ctx))}
+	if !promql.Newest(ctx) {
+		numbers = append(numbers, timestamp.FromTime(q.at))
+	}
+	key := q.engine.identity(ctx, q.opts, q.text, numbers...)
+	f, mine := q.engine.hot.join(key)
+	if mine {
+		return q.lead(ctx, key, f)
+	}
+	source := remembered
+	if !f.ended() {
+		source = joined
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	if f.ended() && f.answer != nil {
+		q.count(source)
+		return &prom.Result{Value: f.answer}
+	}
+	q.count(evaluatedNow)
+	return q.Query.Exec(ctx) // the other one failed, or is not to be shared
+}
+
+// lead evaluates the query for all who wait for it.
+func (q *instantQuery) lead(ctx context.Context, key string, f *flight) *prom.Result {
+	defer q.engine.hot.end(key, f)
+	q.count(evaluatedNow)
+	res := q.Query.Exec(ctx)
+	if res.Err == nil && len(res.Warnings) == 0 {
+		f.answer = copyOf(res.Value)
+	}
+	return res
+}
+
+func (q *instantQuery) count(source string) { q.engine.metrics.hot.WithLabelValues(source).Inc() }
