@@ -25,10 +25,12 @@ type Archive struct {
 
 	// erased is what is left out of what is replayed; nil is nothing.
 	erased *Erased
+	stop   func() error // ends what keeps it fresh; nil is nothing
 }
 
-// LeaveOut makes replays leave out what was erased; nil is nothing. The list's Run has to run.
-func (a *Archive) LeaveOut(e *Erased) { a.erased = e }
+// LeaveOut makes replays leave out what was erased; nil is nothing. The list's Run has to run; stop, where not nil, is called
+// by Close to end it.
+func (a *Archive) LeaveOut(e *Erased, stop func() error) { a.erased, a.stop = e, stop }
 
 // archiveSource reads the topics of a log, Kafka's or the embedded one's.
 type archiveSource interface {
@@ -100,7 +102,13 @@ func openBrokerArchive(ctx context.Context, cfg Config, logger *slog.Logger) (*A
 func (a *Archive) Partitions() int { return a.partitions }
 
 // Close closes the log.
-func (a *Archive) Close() error { return errors.Join(a.producer.Close(), a.source.close()) }
+func (a *Archive) Close() error {
+	err := errors.Join(a.producer.Close(), a.source.close())
+	if a.stop != nil {
+		err = errors.Join(err, a.stop())
+	}
+	return err
+}
 
 // DeadLetterDir is the folder of the dead letters in the folder of an embedded log.
 func DeadLetterDir(dir string) string { return filepath.Join(dir, "dead-letters") }

@@ -155,7 +155,7 @@ func TestErasedSamplesAreNotReadAgain(t *testing.T) {
 
 	// So does a replay.
 	a := b.log.Archive(b.cfg)
-	a.LeaveOut(b.erased)
+	a.LeaveOut(b.erased, nil)
 	w = newTables()
 	if _, err := a.Replay(t.Context(), spanOf(t, a, "oldest", "newest"), w, testLogger(t), func(ReplayProgress) error { return nil }); err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func TestErasedLetters(t *testing.T) {
 	defer a.Close()
 	source := &erasures{}
 	source.set(false, entry)
-	a.LeaveOut(source.listed(t, nil))
+	a.LeaveOut(source.listed(t, nil), nil)
 	kept := 0
 	if err := a.ReplayLetters(t.Context(), 0, func(_ Letter, why error) {
 		if errors.Is(why, errErased) {
@@ -267,7 +267,7 @@ func TestErasedLetters(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	a.LeaveOut(nil)
+	a.LeaveOut(nil, nil)
 	w := newTables()
 	if _, err := a.Replay(t.Context(), spanOf(t, a, "oldest", "newest"), w, testLogger(t), func(ReplayProgress) error { return nil }); err != nil {
 		t.Fatal(err)

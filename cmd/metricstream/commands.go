@@ -133,7 +133,13 @@ func openArchive(ctx context.Context, c config.Config) (*kafka.Archive, error) {
 	if errors.Is(err, embedded.ErrLocked) {
 		err = fmt.Errorf("%w; stop it first", err)
 	}
-	return a, err
+	if err != nil {
+		return nil, err
+	}
+	if err := leaveOut(ctx, c, a); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
 }
 
 // listLetters is `metricstream deadletter list`.

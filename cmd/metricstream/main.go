@@ -37,6 +37,7 @@ func main() {
 	}
 	commands(app, runs)
 	adminCommands(app, runs)
+	erasureCommands(app, runs)
 	runBench := bench.Command(app)
 
 	chosen := kingpin.MustParse(app.Parse(os.Args[1:]))

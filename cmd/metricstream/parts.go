@@ -120,8 +120,9 @@ func (n *node) addConsumer(context.Context) error {
 	if err != nil {
 		return err
 	}
+	erased := n.erased(nil)
 	consumer := kafka.NewConsumer(n.config.Kafka, kafka.ConsumerOptions{
-		Group: group, Topic: n.parts.log, Writer: n.parts.store, Progress: n.parts.store, DeadLetter: n.parts.log.DeadLetter,
+		Group: group, Topic: n.parts.log, Writer: n.parts.store, Progress: n.parts.store, Erased: erased, DeadLetter: n.parts.log.DeadLetter,
 		Tracer: n.parts.tracer, Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the consumer", consumer.Run)
@@ -130,6 +131,7 @@ func (n *node) addConsumer(context.Context) error {
 		Owner: func() bool { return consumer.Has(0) }, Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the janitor", janitor.Run)
+	n.addEraser(consumer, erased)
 	return nil
 }
 
@@ -141,6 +143,7 @@ func (n *node) addReceiver(context.Context) error {
 	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
+	n.erased(producer.Forget)
 	n.serveWrites(producer)
 	return nil
 }

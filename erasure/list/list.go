@@ -35,8 +35,8 @@ type Entry struct {
 	// NotedMs is when the ends were noted.
 	NotedMs int64
 
-	// Done says that all is erased.
-	Done bool
+	// Clean says that it is known which series have nothing left, and Done that all is erased.
+	Clean, Done bool
 
 	Range Range
 
@@ -134,4 +134,31 @@ func keep[T any](all []T, from int, stays func(*T) bool) []T {
 	}
 	clear(all[out:])
 	return all[:out]
+}
+
+// Only leaves in a batch, in place, what is of the entry's series, and the metadata that it is about, at whatever time.
+func (e *Entry) Only(b *store.Batch) {
+	b.Series = keep(b.Series, 0, func(s *store.Series) bool { return e.Keys.Has(s.Key) })
+	b.Starts = keep(b.Starts, 0, func(s *store.Start) bool { return e.Keys.Has(s.Key) })
+	b.Histograms = keep(b.Histograms, 0, func(h *store.Histogram) bool { return e.Keys.Has(h.Key) })
+	b.Exemplars = keep(b.Exemplars, 0, func(x *store.Exemplar) bool { return e.Keys.Has(x.Key) })
+	b.Metadata = keep(b.Metadata, 0, func(m *store.Metadata) bool {
+		return m.Tenant == e.Tenant && (e.AllFamilies || e.Families[m.Name])
+	})
+	s, out := &b.Samples, 0
+	for i := range s.IDs {
+		if !e.Keys.Has(store.Key{Metric: s.Metrics[i], ID: s.IDs[i]}) {
+			continue
+		}
+		s.Metrics[out], s.IDs[out], s.TimesMs[out], s.Exps[out], s.Mants[out] = s.Metrics[i], s.IDs[i], s.TimesMs[i], s.Exps[i], s.Mants[i]
+		out++
+	}
+	s.Metrics, s.IDs, s.TimesMs, s.Exps, s.Mants = s.Metrics[:out], s.IDs[:out], s.TimesMs[:out], s.Exps[:out], s.Mants[:out]
+}
+
+// TableCount says how many rows of an erasure a table has. Query is what counted them.
+type TableCount struct {
+	Table string
+	Rows  uint64
+	Query string
 }

@@ -99,9 +99,23 @@ func (c *keyColumns) keys(rows int) []store.Key {
 	return keys
 }
 
-// AddKeys adds series to those of an erasure, or, where gone is what they are, to those of which nothing is left.
+// AddKeys adds series to those of an erasure.
 func (e *Eraser) AddKeys(ctx context.Context, id string, keys []store.Key) error {
 	return e.addKeys(ctx, id, erasedAll, keys)
+}
+
+// ClearGone forgets which series have nothing left.
+func (e *Eraser) ClearGone(ctx context.Context, id string) error {
+	c, err := e.count(ctx, "erased_keys", fmt.Sprintf("SELECT count() FROM erased_keys WHERE erasure = '%s' AND kind = %d", id, erasedGone))
+	if err != nil || c.Rows == 0 {
+		return err
+	}
+	return e.mutate(ctx, "forget which series are gone", fmt.Sprintf("ALTER TABLE %s DELETE WHERE erasure = '%s' AND kind = %d", e.live("erased_keys"), id, erasedGone))
+}
+
+// Changed makes everybody forget what was computed of the tenant's series.
+func (e *Eraser) Changed(ctx context.Context, tenant string) error {
+	return e.s.ForgetAnswers(ctx, tenant)
 }
 
 // AddGone adds series of which nothing is left.

@@ -90,28 +90,18 @@ func (e *Eraser) tables(ctx context.Context, raw, tiers bool) ([]erasedTable, er
 	return out, err
 }
 
-// TableCount says how many rows of an erasure a table has. Query is what counted them.
-type TableCount struct {
-	Table string
-	Rows  uint64
-	Query string
-}
-
 // Count counts the rows of the erasure's series in a range, and of the series of which nothing is left in the tables of
 // series. Rows that wait to be merged into one are counted each.
-func (e *Eraser) Count(ctx context.Context, id string, r list.Range) ([]TableCount, error) {
+func (e *Eraser) Count(ctx context.Context, id string, r list.Range) ([]list.TableCount, error) {
 	tables, err := e.tables(ctx, true, true)
 	if err != nil {
 		return nil, err
 	}
-	var out []TableCount
+	var out []list.TableCount
 	count := func(name, query string) error {
-		c := TableCount{Table: name, Query: query}
-		if err := e.s.admin.QueryRow(long(ctx), query).Scan(&c.Rows); err != nil {
-			return fmt.Errorf("cannot count the rows of an erasure in %s: %w", name, verdict(err))
-		}
+		c, err := e.count(ctx, name, query)
 		out = append(out, c)
-		return nil
+		return err
 	}
 	for _, t := range tables {
 		if err := count(t.name, "SELECT count() FROM "+t.full+" WHERE "+e.keysOf(id, erasedAll)+t.inRange(r)); err != nil {
@@ -123,7 +113,20 @@ func (e *Eraser) Count(ctx context.Context, id string, r list.Range) ([]TableCou
 			return nil, err
 		}
 	}
-	return out, count("metric_metadata", "SELECT count() FROM "+e.live("metric_metadata")+" WHERE "+e.familiesOf(id))
+	return out, nil
+}
+
+// CountFamilies counts the metadata of the erasure.
+func (e *Eraser) CountFamilies(ctx context.Context, id string) (list.TableCount, error) {
+	return e.count(ctx, "metric_metadata", "SELECT count() FROM "+e.live("metric_metadata")+" WHERE "+e.familiesOf(id))
+}
+
+func (e *Eraser) count(ctx context.Context, name, query string) (list.TableCount, error) {
+	c := list.TableCount{Table: name, Query: query}
+	if err := e.s.admin.QueryRow(long(ctx), query).Scan(&c.Rows); err != nil {
+		return c, fmt.Errorf("cannot count the rows of an erasure in %s: %w", name, verdict(err))
+	}
+	return c, nil
 }
 
 // long lifts the limit of time of statements that read much.

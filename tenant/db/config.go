@@ -41,3 +41,6 @@ func (c Config) Redacted() Config {
 	}
 	return c
 }
+
+// File is the name of the SQLite file in the data folder.
+const File = "metadata.sqlite"

@@ -165,13 +165,46 @@ func updateErasure(ctx context.Context, tx *sql.Tx, e Erasure) (Erasure, error) 
 // is no longer listed loses its keys.
 func (d *DB) SaveErasure(ctx context.Context, e Erasure) (Erasure, error) {
 	err := d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		if e, err = updateErasure(ctx, tx, e); err != nil || e.Listed || e.Unfinished() {
+		if e, err = updateErasure(ctx, tx, e); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "DELETE FROM erasure_keys WHERE erasure = $1", e.ID)
-		return err
+		return forgetKeys(ctx, tx, e)
 	})
 	return e, err
+}
+
+// forgetKeys removes the series of an erasure that is over and not listed.
+func forgetKeys(ctx context.Context, tx *sql.Tx, e Erasure) error {
+	if e.Listed || e.Unfinished() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM erasure_keys WHERE erasure = $1", e.ID)
+	return err
+}
+
+// NoteErasure writes in words what is being done for an erasure.
+func (d *DB) NoteErasure(ctx context.Context, e Erasure, progress string) error {
+	return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE erasures SET progress = $1 WHERE id = $2 AND revision = $3", progress, e.ID, e.Revision)
+		return err
+	})
+}
+
+// CountErasures counts the erasures by their states.
+func (d *DB) CountErasures(ctx context.Context) (map[string]int, error) {
+	type count struct {
+		state string
+		n     int
+	}
+	all, err := query(ctx, d.sql, func(r row) (c count, err error) { err = r.Scan(&c.state, &c.n); return c, err }, "SELECT state, COUNT(*) FROM erasures GROUP BY state")
+	if err != nil {
+		return nil, fmt.Errorf("cannot count the erasures: %w", err)
+	}
+	out := map[string]int{}
+	for _, c := range all {
+		out[c.state] = c.n
+	}
+	return out, nil
 }
 
 // FinishErasure records that an erasure is done, or that it failed, and with the last data of a tenant what there is of the
@@ -183,10 +216,14 @@ func (d *DB) FinishErasure(ctx context.Context, e Erasure) (Erasure, error) {
 		if e, err = updateErasure(ctx, tx, e); err != nil {
 			return Entry{}, err
 		}
-		if e.State == ErasureDone && e.Whole() {
+		// Done again on restored tables, there may be a new tenant of the name.
+		if e.State == ErasureDone && e.Whole() && (e.Report == nil || e.Report.Again == 0) {
 			if err := forgetTenant(ctx, tx, e.Tenant); err != nil {
 				return Entry{}, err
 			}
+		}
+		if err := forgetKeys(ctx, tx, e); err != nil {
+			return Entry{}, err
 		}
 		return Entry{Action: "erasure." + e.State, Tenant: e.Tenant, Object: e.ID, After: encode(e)}, nil
 	})

@@ -136,7 +136,7 @@ func (d *DB) openSQLite(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot create the folder of the metadata (storage.path): %w", err)
 	}
-	path := filepath.Join(dir, "metadata.sqlite")
+	path := filepath.Join(dir, File)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot open the metadata: %w", err)

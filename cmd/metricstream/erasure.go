@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
+	"github.com/metricstream/metricstream/erasure"
+	"github.com/metricstream/metricstream/erasure/list"
+	"github.com/metricstream/metricstream/kafka"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/clickhouse"
+	"github.com/metricstream/metricstream/tenant/db"
+)
+
+// erased starts to keep the list of what was erased, nil where there is no metadata that could have it. forget, where not nil,
+// is told of each erasure that is done.
+func (n *node) erased(forget func(*list.Entry)) *kafka.Erased {
+	if n.parts.metadata == nil {
+		return nil
+	}
+	e := kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic), n.logger, forget)
+	n.stack.Go("the list of erasures", e.Run)
+	return e
+}
+
+// addEraser starts the job that erases, beside the consumer: the one that has the first partition does it.
+func (n *node) addEraser(consumer *kafka.Consumer, erased *kafka.Erased) {
+	if n.parts.metadata == nil {
+		return
+	}
+	grace := time.Duration(0)
+	if n.config.Metadata.DSN != "" { // other processes may read the log
+		grace = kafka.ErasedWithin
+	}
+	archive := n.parts.log.Archive(n.config.Kafka)
+	archive.LeaveOut(erased, nil)
+	job := erasure.NewJob(erasure.Options{
+		Ledger: n.parts.metadata, Tables: n.parts.store.Eraser(),
+		Log:   &erasedLog{node: n, archive: archive},
+		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Refresh, Grace: grace,
+		Keep: n.parts.policies.Longest(), Logger: n.logger, Registerer: n.registry,
+	})
+	n.stack.Go("erasures", job.Run)
+}
+
+// erasedLog is the log as the job sees it.
+type erasedLog struct {
+	node    *node
+	archive *kafka.Archive
+}
+
+// Ends implements [erasure.Log].
+func (l *erasedLog) Ends(ctx context.Context) (erasure.Ends, error) {
+	ends, err := l.node.parts.log.Ends(ctx)
+	if err != nil {
+		return erasure.Ends{}, err
+	}
+	oldest, _, err := l.archive.Bounds()
+	return erasure.Ends{Topic: l.node.config.Kafka.Topic, Generation: ends.Generation, Oldest: oldest, Next: ends.Next}, err
+}
+
+// Written implements [erasure.Log].
+func (l *erasedLog) Written(ctx context.Context, generation string) (map[int32]int64, error) {
+	return l.node.parts.store.Progress(ctx, l.node.config.Kafka.Topic, generation)
+}
+
+// WriteAgain implements [erasure.Log].
+func (l *erasedLog) WriteAgain(ctx context.Context, from, to map[int32]int64, only func(*store.Batch)) error {
+	writer := store.WriterFunc(func(ctx context.Context, b *store.Batch) error {
+		only(b)
+		if b.Empty() {
+			return nil
+		}
+		return l.node.parts.store.Write(ctx, b)
+	})
+	_, err := l.archive.Replay(ctx, kafka.Span{From: from, To: to}, writer, l.node.logger, func(kafka.ReplayProgress) error { return nil })
+	return err
+}
+
+var (
+	_ erasure.Tables = (*clickhouse.Eraser)(nil)
+	_ erasure.Ledger = (*db.DB)(nil)
+)
+
+// leaveOut makes a command leave out of the log what was erased, where there is a database that knows of anything.
+func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) error {
+	if c.Metadata.DSN == "" && !exists(filepath.Join(c.Storage.Path, db.File)) {
+		return nil
+	}
+	logger := c.Log.Logger(os.Stderr)
+	d, err := db.Open(ctx, c.Metadata, db.Options{Dir: c.Storage.Path, Logger: logger})
+	if err != nil {
+		return fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
+	}
+	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic), logger, nil)
+	if err := e.Refresh(ctx); err != nil {
+		return errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- e.Run(running) }()
+	a.LeaveOut(e, func() error {
+		cancel()
+		return errors.Join(<-done, d.Close())
+	})
+	return nil
+}

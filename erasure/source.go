@@ -1,0 +1,78 @@
+package erasure
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/metricstream/metricstream/erasure/list"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/db"
+)
+
+// Source tells readers of a topic what was erased of it.
+type Source struct {
+	ledger Ledger
+	topic  string
+}
+
+// NewSource returns the source of a topic's list.
+func NewSource(l Ledger, topic string) *Source { return &Source{l, topic} }
+
+// EntryOf returns the entry of the list that an erasure has, without its keys.
+func EntryOf(e db.Erasure) list.Entry {
+	entry := list.Entry{
+		ID: e.ID, Tenant: e.Tenant, Version: fmt.Sprintf("%s %d", e.State, e.Finished.UnixMilli()), Generation: e.Generation, Ends: e.Ends,
+		NotedMs: e.Noted.UnixMilli(), Clean: e.State != db.ErasureDeleting, Done: e.State == db.ErasureDone, Range: e.Range(), AllFamilies: e.Whole(), Families: map[string]bool{},
+	}
+	for _, name := range e.Families {
+		entry.Families[name] = true
+	}
+	return entry
+}
+
+// Erasures returns the entries that are in force, without their keys.
+func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
+	open, err := s.ledger.OpenErasures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []list.Entry
+	for _, e := range open {
+		if e.Listed && e.Topic == s.topic {
+			out = append(out, EntryOf(e))
+		}
+	}
+	return out, nil
+}
+
+// Load fills in an entry's keys.
+func (s *Source) Load(ctx context.Context, e *list.Entry) error { return load(ctx, s.ledger, e) }
+
+func (j *Job) load(ctx context.Context, e *list.Entry) error { return load(ctx, j.Ledger, e) }
+
+func load(ctx context.Context, l Ledger, e *list.Entry) error {
+	read := func(kind int) (*list.Keys, error) {
+		set := &list.Keys{}
+		var keys []store.Key
+		err := l.ErasureKeys(ctx, e.ID, kind, func(data []byte) (err error) {
+			if keys, err = list.DecodeKeys(keys[:0], data); err == nil {
+				set.Add(keys)
+			}
+			return err
+		})
+		return set, err
+	}
+	var err error
+	if e.Keys, err = read(db.ErasedKeys); err != nil {
+		return err
+	}
+	if e.Range.Whole() {
+		e.Gone = e.Keys
+		return nil
+	}
+	if !e.Clean {
+		return nil // nobody knows yet
+	}
+	e.Gone, err = read(db.GoneKeys)
+	return err
+}
