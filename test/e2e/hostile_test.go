@@ -509,7 +509,7 @@ func (h hostile) refusedReads() {
 	h.refused("DELETE", "query?query=1", nil, nil, 405)
 	h.refused("PUT", "query?query=1", nil, nil, 405)
 	h.refused("POST", "label/v/values", nil, nil, 405)
-	for _, tenant := range []string{"..", "a/b", "a|b", "' OR 1=1 --", strings.Repeat("x", 151)} {
+	for _, tenant := range []string{"..", "a/b", "a||b", "a|..", strings.Repeat("t|", 40) + strings.Repeat("x", 151), "' OR 1=1 --", strings.Repeat("x", 151)} {
 		h.refused("GET", "query?query=1", nil, map[string]string{"X-Scope-OrgID": tenant}, 400)
 		h.refused("GET", "labels", nil, map[string]string{"X-Scope-OrgID": tenant}, 400)
 	}
