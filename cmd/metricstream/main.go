@@ -37,6 +37,7 @@ func main() {
 	}
 	commands(app, runs)
 	adminCommands(app, runs)
+	piiCommands(app, runs)
 	erasureCommands(app, runs)
 	runBench := bench.Command(app)
 
