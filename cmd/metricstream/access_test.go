@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/memory"
 	"github.com/metricstream/metricstream/store/retention"
@@ -84,7 +86,7 @@ func startNode(t *testing.T, change func(*config.Config)) *guarded {
 			t.Error(err)
 		}
 	})
-	g.guard = auth.New(c.Auth, auth.Options{Registerer: g.registry, Now: g.Now})
+	g.guard = auth.New(c.Auth, auth.Options{Registerer: g.registry, Now: g.Now, CORS: api.NewCORS(c.Query.CORSOrigin).Allow})
 	g.mux = web.NewRouter(g.guard)
 	server := web.New(c.Web, g.guard, promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}), logger)
 	if err := server.Listen(); err != nil {
@@ -122,14 +124,16 @@ func (g *guarded) key(t *testing.T, s db.Spec) (id, token string) {
 	return k.ID, token
 }
 
-// ask sends a request as a key, and for a tenant where that is not empty.
+// ask sends a request as a key, or as a user where it is name:password, and for a tenant where that is not empty.
 func (g *guarded) ask(t *testing.T, method, path, key, tenant string, body io.Reader, header ...string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, g.url+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key != "" {
+	if name, password, ok := strings.Cut(key, ":"); ok {
+		r.SetBasicAuth(name, password)
+	} else if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
 	if tenant != "" {
@@ -221,12 +225,41 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// goodFor are the keys that are good for a need; every other one is refused.
-var goodFor = map[string]string{
-	"write": "write", "read": "read part both watcher", "read_all": "read both watcher", "monitor": "watcher", "admin": "admin both operator", "operator": "operator",
+// users creates some of each role, and returns their names with the password.
+func (g *guarded) users(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, u := range []db.User{
+		{Name: "viewer", Tenant: "a", Role: db.RoleViewer},
+		{Name: "editor", Tenant: "a", Role: db.RoleEditor},
+		{Name: "manager", Tenant: "a", Role: db.RoleAdmin},
+		{Name: "chief", Tenant: "a", Role: db.RoleAdmin, Tenants: []string{db.AllTenants}},
+		{Name: "stranger", Tenant: "b", Role: db.RoleAdmin},
+		{Name: "disabled", Tenant: "a", Role: db.RoleAdmin, Tenants: []string{db.AllTenants}},
+		{Name: "deleted", Tenant: "a", Role: db.RoleAdmin, Tenants: []string{db.AllTenants}},
+	} {
+		if _, err := g.parts.metadata.CreateUser(t.Context(), root, u, "correct horse battery"); err != nil {
+			t.Fatal(err)
+		}
+		all[u.Name] = u.Name + ":correct horse battery"
+	}
+	if _, err := g.parts.metadata.UpdateUser(t.Context(), root, "disabled", "", func(u *db.User) { u.Disabled = time.Now() }); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.parts.metadata.DeleteUser(t.Context(), root, "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	all["wrong password"] = "chief:wrong horse battery"
+	return all
 }
 
-// TestMatrix asks every endpoint that the process lists with every kind of key.
+// goodFor are the keys that are good for a need; every other one is refused.
+var goodFor = map[string]string{
+	"write": "write editor manager chief", "read": "read part both watcher viewer editor manager chief", "read_all": "read both watcher viewer editor manager chief",
+	"monitor": "watcher chief", "admin": "admin both operator manager chief", "operator": "operator chief",
+}
+
+// TestMatrix asks every endpoint that the process lists with every kind of key and user.
 func TestMatrix(t *testing.T) {
 	g := startGuarded(t)
 	fill(t, g.data)
@@ -251,21 +284,30 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys["wrong secret"] = keys["operator"][:len(keys["operator"])-1] + "x"
+	maps.Copy(keys, g.users(t))
 	routes := g.list(t, keys["operator"])
 	for range 61 {
 		g.later()
 	}
-	asked := 0
-	for _, r := range routes {
+	asked, tried := 0, map[string]bool{}
+	for i, r := range routes {
+		if i%10 == 0 {
+			g.later() // and the failures so far are forgiven
+		}
 		method, path := r.Method, strings.NewReplacer("{$}", "", "{name}", "part", "{id}", expired).Replace(r.Path)
 		if method == "" {
 			method = "POST"
 		}
 		for name, key := range keys {
-			g.later()
 			want := 403
 			switch name {
-			case "none", "garbage", "wrong secret", "expired", "revoked":
+			case "deleted", "wrong password":
+				if tried[name+r.Need] {
+					continue // each costs a hash, and it is the same for all endpoints of a need
+				}
+				tried[name+r.Need] = true
+				want = 401
+			case "none", "garbage", "wrong secret", "expired", "revoked", "disabled":
 				want = 401
 			}
 			good := slices.Contains(strings.Fields(goodFor[r.Need]), name)
@@ -288,6 +330,22 @@ func TestMatrix(t *testing.T) {
 	// Browsers ask without a key whether they may ask.
 	if code, text := g.ask(t, "OPTIONS", "/api/v1/query", "", "", nil, "Origin", "http://x"); code != 204 || text != "" {
 		t.Errorf("OPTIONS: %d %s", code, text)
+	}
+	// And what they were refused for they may read.
+	for _, path := range []string{"/api/v1/query", "/api/v1/write"} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", g.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "http://x")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if h := resp.Header; resp.StatusCode != 401 || h.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "X-API-Key") {
+			t.Errorf("%s: %d %v", path, resp.StatusCode, h)
+		}
 	}
 	// What is not there is told only to who may see everything.
 	for name, want := range map[string]int{"none": 401, "read": 403, "operator": 404} {

@@ -11,6 +11,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/limits"
@@ -66,7 +67,7 @@ func run(ctx context.Context, r role, f *flags) error {
 		registry: newRegistry(), stack: lifecycle.New(logger),
 		parts: parts{policies: retention.NewPolicies(c.Retention)},
 	}
-	n.guard = auth.New(c.Auth, auth.Options{Registerer: n.registry})
+	n.guard = auth.New(c.Auth, auth.Options{Registerer: n.registry, CORS: api.NewCORS(c.Query.CORSOrigin).Allow})
 	n.mux = web.NewRouter(n.guard)
 	err = n.serve(ctx)
 	if ctx.Err() != nil {

@@ -192,13 +192,14 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	_, others := g.key(t, db.Spec{Tenant: "b", Scopes: db.Scopes(), Tenants: []string{"c"}})
 	_, parts := g.key(t, db.Spec{Tenant: "b", Scopes: []string{"read"}, Tenants: []string{"a", "c"}, Selector: `{part="1"}`})
+	person := g.users(t)["stranger"]
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	a := attempts{rand.New(rand.NewPCG(seed, 0))}
 	seen, answered := 0, map[string]int{}
 	for range 2500 {
 		at := a.next()
-		for name, key := range map[string]string{"other": other, "part": part, "others": others, "parts": parts} {
+		for name, key := range map[string]string{"other": other, "part": part, "others": others, "parts": parts, "person": person} {
 			code, text, leaks := g.try(t, at, key)
 			if leaks || code >= 500 {
 				t.Fatalf("%s: %+v: %d %s", name, at, code, text)
@@ -217,7 +218,7 @@ func TestNothingLeaks(t *testing.T) {
 			}
 		}
 	}
-	if seen < 200 || answered["other"] < 200 || answered["part"] < 200 || answered["others"] < 200 || answered["parts"] < 200 || answered["several"] < 100 {
+	if seen < 200 || answered["other"] < 200 || answered["part"] < 200 || answered["others"] < 200 || answered["parts"] < 200 || answered["person"] < 200 || answered["several"] < 100 {
 		t.Errorf("the attempts are of no use: the owner saw secrets in %d, answers were %v", seen, answered)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -77,7 +76,7 @@ type API struct {
 
 	start     time.Time
 	endpoints map[string]endpoint
-	cors      *regexp.Regexp
+	cors      *CORS
 	metrics   *metrics
 	compress  func(http.Handler) http.HandlerFunc
 }
@@ -98,7 +97,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		Options:  o,
 		start:    o.Now(),
-		cors:     regexp.MustCompile("^(?s:" + o.Config.CORSOrigin + ")$"),
+		cors:     NewCORS(o.Config.CORSOrigin),
 		compress: compress,
 	}
 	a.metrics, err = newMetrics(o.Registerer)

@@ -57,7 +57,7 @@ func (a *API) table() map[string]endpoint {
 
 // serve answers one request; path is what stands after /api/v1/.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, path string) {
-	a.setCORS(w, r)
+	a.cors.Allow(w, r)
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -101,22 +101,4 @@ func (a *API) find(path string) (string, endpoint, bool) {
 		}
 	}
 	return "", endpoint{}, false
-}
-
-// setCORS lets scripts of the allowed origins read responses.
-func (a *API) setCORS(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return
-	}
-	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID, X-MetricStream-Resolution, X-Read-Consistency, X-Read-Consistency-Offsets")
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-	h.Set("Access-Control-Expose-Headers", "Date")
-	if a.Config.CORSOrigin == ".*" {
-		h.Set("Access-Control-Allow-Origin", "*")
-	} else if a.cors.MatchString(origin) {
-		h.Set("Access-Control-Allow-Origin", origin)
-	}
 }

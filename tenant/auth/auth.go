@@ -25,6 +25,9 @@ type Options struct {
 	// Now is the clock, time.Now when nil.
 	Now        func() time.Time
 	Registerer prometheus.Registerer
+
+	// CORS, where not nil, sets the headers of refusals that let scripts in browsers read them.
+	CORS func(http.ResponseWriter, *http.Request)
 }
 
 // Guard stands before the endpoints of a process. Its methods may be called from several goroutines at once.
@@ -34,12 +37,13 @@ type Guard struct {
 	keys    atomic.Pointer[Keys]
 	slow    *limiter
 	people  *passwords
+	cors    func(http.ResponseWriter, *http.Request)
 	metrics *metrics
 }
 
 // New returns a guard that, where it is enabled, lets in only what is open, until Open gives it the keys.
 func New(c Config, o Options) *Guard {
-	g := &Guard{enabled: c.Enabled, now: o.Now}
+	g := &Guard{enabled: c.Enabled, now: o.Now, cors: o.CORS}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -69,6 +73,9 @@ func (g *Guard) ProtectEach(need func(*http.Request) Need, h http.Handler) http.
 		}
 		r, refused := g.judge(r, n)
 		if refused != nil {
+			if g.cors != nil {
+				g.cors(w, r)
+			}
 			refused.send(w)
 			return
 		}
