@@ -13,7 +13,7 @@ LDFLAGS := -s -w \
 	-X github.com/prometheus/common/version.Revision=$(shell git rev-parse HEAD 2>/dev/null) \
 	-X github.com/prometheus/common/version.Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 
-.PHONY: build run test vet fetch bench chaos clean
+.PHONY: build run test vet fetch bench chaos metrics clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/metricstream ./cmd/metricstream
@@ -39,6 +39,10 @@ FOR ?= 0s
 
 chaos: fetch
 	go test ./test/chaos -count=1 -v -timeout 0 -for $(FOR) -table ../../README.md
+
+# The page of all metrics, made anew from what the roles register.
+metrics:
+	go test ./cmd/metricstream -run TestMetricsPage -update
 
 clean:
 	rm -rf bin

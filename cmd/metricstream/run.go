@@ -96,38 +96,52 @@ func (r role) check(c config.Config) error {
 
 // serve starts everything in order and waits. What it has started is on the stack, also when it fails.
 func (n *node) serve(ctx context.Context) error {
-	metrics := promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{Registry: n.registry, EnableOpenMetrics: true})
-	server := web.New(n.config.Web, n.guard, metrics, n.logger)
-	var err error
-	if n.parts.tracer, err = n.openTracing(ctx); err != nil {
+	server, err := n.build(ctx)
+	if err != nil {
 		return err
 	}
-	server.Trace(n.parts.tracer)
-	if err := server.Listen(); err != nil {
-		return err
-	}
-	n.stack.Go("the HTTP server", server.Run)
-	n.logger.Info("starting", "role", n.role.name, "address", server.Addr().String())
-	for _, step := range []func(context.Context) error{n.openMetadata, n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	n.addAdmin(server.Routes())
 	server.Open(n.mux, n.checks)
 	n.stack.Push("requests", server.Drain)
 	n.greet(server.Addr().String())
 	return n.stack.Wait(ctx)
 }
 
+// build starts everything but the answering of requests.
+func (n *node) build(ctx context.Context) (*web.Server, error) {
+	metrics := promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{Registry: n.registry, EnableOpenMetrics: true})
+	server := web.New(n.config.Web, n.guard, metrics, n.logger)
+	var err error
+	if n.parts.tracer, err = n.openTracing(ctx); err != nil {
+		return nil, err
+	}
+	server.Trace(n.parts.tracer)
+	if err := server.Listen(); err != nil {
+		return nil, err
+	}
+	n.stack.Go("the HTTP server", server.Run)
+	n.logger.Info("starting", "role", n.role.name, "address", server.Addr().String())
+	for _, step := range []func(context.Context) error{n.openMetadata, n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	n.addAdmin(server.Routes())
+	return server, nil
+}
+
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	registerProcess(r)
+	return r
+}
+
+// registerProcess adds what every process has.
+func registerProcess(r prometheus.Registerer) {
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		version.NewCollector("metricstream"),
 	)
-	return r
 }
 
 // retry calls open until it succeeds or ctx ends: on a cluster the other side may come up later.
