@@ -1,12 +1,18 @@
 package redis
 
 import (
+	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/config"
+	"github.com/redis/go-redis/v9"
 
+	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/internal/testenv"
 )
 
@@ -42,6 +48,46 @@ func TestDatabasesAreApart(t *testing.T) {
 	}
 	if v, err := one.Get(t.Context(), "key").Result(); v != "value" || err != nil {
 		t.Errorf("%q, %v", v, err)
+	}
+}
+
+// TestGuard leaves a server alone that does not answer, and not one that answers with errors.
+func TestGuard(t *testing.T) {
+	server := testenv.StartRedis(t)
+	client := New(Config{Address: server.Address})
+	defer client.Close()
+	b := breaker.New("Redis", breaker.Options{Failure: Failed, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	Guard(client, b)
+	for range 10 {
+		if err := client.Get(t.Context(), "none").Err(); !errors.Is(err, redis.Nil) {
+			t.Fatal(err)
+		}
+		if err := client.Do(t.Context(), "NONSENSE").Err(); err == nil {
+			t.Fatal("nonsense was answered")
+		}
+	}
+	server.Kill()
+	var open *breaker.Open
+	for tries := 0; ; tries++ {
+		err := client.Get(t.Context(), "none").Err()
+		if errors.As(err, &open) {
+			break
+		}
+		if err == nil || tries == 20 {
+			t.Fatalf("after %d tries: %v", tries, err)
+		}
+	}
+	pipe := client.Pipeline()
+	one := pipe.Get(t.Context(), "none")
+	if _, err := pipe.Exec(t.Context()); !errors.As(err, &open) || !errors.As(one.Err(), &open) {
+		t.Errorf("a pipeline was tried: %v, %v", err, one.Err())
+	}
+	server.Restart()
+	for client.Ping(t.Context()).Err() != nil {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if s := b.Status(); s.State != "closed" {
+		t.Errorf("%+v", s)
 	}
 }
 
