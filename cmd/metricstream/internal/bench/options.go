@@ -13,6 +13,7 @@ type WriteOptions struct {
 	QueryURL    string            // base of the query API; empty: scheme and host of URL; "none": no probe
 	QueryParams map[string]string // added to every query of the probe
 	Headers     map[string]string // added to every request, a tenant's for example
+	KeyFile     string            // file with an API key for every request; empty: none
 
 	Protocol          string        // Protocol1 or Protocol2
 	Series            int           // number of series

@@ -20,6 +20,7 @@ type QueryOptions struct {
 	Written     string // JSON summary of the bench write whose series are queried
 	QueryParams map[string]string
 	Headers     map[string]string
+	KeyFile     string // as of the writes
 
 	Concurrency  int           // of the second pass; the first has 1
 	TimePerQuery time.Duration // how long each kind of query is repeated
@@ -75,6 +76,10 @@ type QueryResult struct {
 func RunQuery(ctx context.Context, o QueryOptions, out io.Writer) (*QueryReport, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("cannot start bench query: %w", err)
+	}
+	var err error
+	if o.Headers, err = withKey(o.Headers, o.KeyFile); err != nil {
+		return nil, err
 	}
 	written, err := readWriteReport(o.Written)
 	if err != nil {

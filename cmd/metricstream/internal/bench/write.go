@@ -58,6 +58,10 @@ func RunWrite(ctx context.Context, o WriteOptions, out io.Writer) (*WriteReport,
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("cannot start bench write: %w", err)
 	}
+	var err error
+	if o.Headers, err = withKey(o.Headers, o.KeyFile); err != nil {
+		return nil, err
+	}
 	client := newClient(o.Shards + 2)
 	defer client.CloseIdleConnections()
 	w, err := newWriter(o, client)
