@@ -2,6 +2,8 @@
 package deployments
 
 import (
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,6 +60,46 @@ func TestComposeMountsExist(t *testing.T) {
 			if _, err := os.Stat(v.Source); err != nil {
 				t.Errorf("service %s mounts %s: %v", s.Name, v.Source, err)
 			}
+		}
+	}
+}
+
+// TestRolesReachEveryPart: each address in the configuration of the roles is of a service that they wait for.
+func TestRolesReachEveryPart(t *testing.T) {
+	raw, err := os.ReadFile("compose/metricstream.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Kafka      struct{ Brokers []string }
+		ClickHouse struct{ DSN string }
+		Metadata   struct{ DSN string }
+		Redis      struct{ Address string }
+	}
+	if err := yaml.Unmarshal(raw, &file); err != nil || len(file.Kafka.Brokers) != 1 {
+		t.Fatalf("%+v, %v", file, err)
+	}
+	addresses := []string{file.Kafka.Brokers[0], file.Redis.Address}
+	for _, dsn := range []string{file.ClickHouse.DSN, file.Metadata.DSN} {
+		u, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses = append(addresses, u.Host)
+	}
+	p := project(t)
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			t.Errorf("%q: %v", address, err)
+		}
+		for _, role := range []string{"receiver", "consumer", "querier"} {
+			if p.Services[role].DependsOn[host].Condition != types.ServiceConditionHealthy {
+				t.Errorf("the %s does not wait for %s", role, host)
+			}
+		}
+		if p.Services[host].HealthCheck == nil {
+			t.Errorf("nothing tells when %s is healthy", host)
 		}
 	}
 }
