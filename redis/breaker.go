@@ -20,6 +20,17 @@ func Guard(client *redis.Client, b *breaker.Breaker) { client.AddHook(guard{b}) 
 
 type guard struct{ breaker *breaker.Breaker }
 
+// asked marks the context of a command that the breaker has let through: the library greets the server on a new
+// connection by commands of its own, which come by here too and belong to the first.
+type asked struct{}
+
+func (g guard) do(ctx context.Context, f func(context.Context) error) error {
+	if ctx.Value(asked{}) != nil {
+		return f(ctx)
+	}
+	return g.breaker.Do(ctx, func() error { return f(context.WithValue(ctx, asked{}, true)) })
+}
+
 // DialHook implements [redis.Hook]: connecting is part of a command.
 func (guard) DialHook(next redis.DialHook) redis.DialHook {
 	return next
@@ -28,7 +39,7 @@ func (guard) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements [redis.Hook].
 func (g guard) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := g.breaker.Do(ctx, func() error { return next(ctx, cmd) })
+		err := g.do(ctx, func(ctx context.Context) error { return next(ctx, cmd) })
 		if err != nil {
 			cmd.SetErr(err)
 		}
@@ -40,7 +51,7 @@ func (g guard) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (g guard) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		called := false
-		err := g.breaker.Do(ctx, func() error { called = true; return next(ctx, cmds) })
+		err := g.do(ctx, func(ctx context.Context) error { called = true; return next(ctx, cmds) })
 		if !called {
 			for _, cmd := range cmds {
 				cmd.SetErr(err)
