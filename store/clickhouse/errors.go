@@ -19,6 +19,12 @@ func verdict(err error) error {
 	return err
 }
 
+// Unreachable tells the errors of a connection from those that the server answers with, which show that it is there.
+func Unreachable(err error) bool {
+	_, answered := codeOf(err)
+	return !answered
+}
+
 // openVerdict is the verdict while a store is being opened. Nothing can be lost yet, so what an operator has to
 // mend is said to be so instead of being tried for ever.
 func openVerdict(err error) error {

@@ -46,7 +46,12 @@ func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Sta
 	}
 	begin := time.Now()
 	ctx, span := statementSpan(ctx, "select", name)
-	err := p.do(ctx, q, func() bool { return total == 0 })
+	err := s.breaker.Do(ctx, func() error {
+		if err := p.do(ctx, q, func() bool { return total == 0 }); stopped == nil {
+			return err
+		}
+		return nil
+	})
 	endStatement(span, total, err)
 	if stopped != nil {
 		s.metrics.selected(name, total, begin, nil)

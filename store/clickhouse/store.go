@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/retention"
 )
@@ -20,6 +21,10 @@ import (
 type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+
+	// Reads is before every read of samples and rows of tiers; nil is none. Writes do without: whoever writes tries for
+	// ever, and waits between his tries.
+	Reads *breaker.Breaker
 
 	// History returns the retention classes of a tenant's data, the newest first; nil is that all have had class 0 for ever.
 	History func(tenant string, now time.Time) []retention.Past
@@ -36,6 +41,7 @@ type Store struct {
 
 	sorters sorterPool
 	history func(tenant string, now time.Time) []retention.Past
+	breaker *breaker.Breaker
 	metrics *metrics
 	server  Server
 
@@ -86,7 +92,7 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		tiers:   newPool(chOptions(o), o.Addr, maxConnections),
 		server:  server,
 		options: o, maxConnections: maxConnections,
-		history: opt.History,
+		history: opt.History, breaker: opt.Reads,
 	}
 	if s.history == nil {
 		s.history = retention.NewPolicies(retention.Config{}).History
