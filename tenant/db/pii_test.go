@@ -146,3 +146,36 @@ func TestPIIFindingsWait(t *testing.T) {
 		t.Errorf("%d findings, %v", len(got), err)
 	}
 }
+
+// TestPIIOfDeleted: with a tenant its settings and findings go.
+func TestPIIOfDeleted(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		d := b.open(t, newClock())
+		ctx := t.Context()
+		f := NewPIIFindings(d, prometheus.NewRegistry())
+		for _, id := range []string{"a", "b"} {
+			if _, err := d.CreateTenant(ctx, root, id, ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.SetTenantPII(ctx, root, id, overridesOf(t, `{"detectors":{"email":"mask"}}`)); err != nil {
+				t.Fatal(err)
+			}
+			f.Add(PIIFinding{Tenant: id, Detector: "email", Label: "user", Series: 1})
+		}
+		if err := f.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		e, err := d.DeleteTenant(ctx, root, "a", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.State = ErasureDone
+		if _, err := d.FinishErasure(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		left, err := d.PIIFindings(ctx, root, "", 10)
+		if err != nil || len(left) != 1 || left[0].Tenant != "b" || d.Snapshot().PII("a") != "" || d.Snapshot().PII("b") == "" {
+			t.Errorf("%+v %v, settings %q and %q", left, err, d.Snapshot().PII("a"), d.Snapshot().PII("b"))
+		}
+	})
+}
