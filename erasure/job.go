@@ -173,7 +173,7 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 		}
 		*looked = j.Now()
 	}
-	for _, e := range open {
+	for i, e := range open {
 		for e.Unfinished() {
 			if !j.Owner() {
 				return nil
@@ -181,6 +181,7 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 			if e, err = j.advance(ctx, e); err != nil {
 				return err
 			}
+			open[i] = e
 			if err := j.count(ctx, open); err != nil {
 				return err
 			}

@@ -100,6 +100,10 @@ func (j *Job) resolve(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	if err := j.Tables.Find(ctx, e.Tenant, selectors, e.Range(), func(keys []store.Key) error { return w.add(ctx, keys) }); err != nil {
 		return e, err
 	}
+	if w.n == 0 && !e.Whole() { // there is nothing to leave out of the log
+		e.State, e.Report = db.ErasureDone, &db.ErasureReport{Tables: []db.ErasedTable{}}
+		return j.Ledger.FinishErasure(ctx, e)
+	}
 	failpoint.Hit("erasure/before-listed")
 	e.State, e.Listed, e.Report = db.ErasureDeleting, true, &db.ErasureReport{Series: w.n, Tables: []db.ErasedTable{}}
 	return j.Ledger.SaveErasure(ctx, e)

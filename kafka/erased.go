@@ -25,11 +25,11 @@ type ErasureSource interface {
 }
 
 // erasedAge is how often the source is asked. An erasure waits until all readers know of it, see [ErasedWithin].
-const erasedAge = 2 * time.Second
+const erasedAge = time.Second
 
 // ErasedWithin is the time within which every reader of the log leaves out what was added to the list, as long as it
 // reaches the source.
-const ErasedWithin = 6 * time.Second
+const ErasedWithin = 4 * time.Second
 
 // Erased is the list of erasures as a reader of the log applies it. Keys are loaded when a record comes that an entry is
 // about, which is only when the log is read again; until then an entry costs one comparison a record. A nil list is empty.

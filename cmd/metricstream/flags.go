@@ -40,7 +40,6 @@ func bindFlags(cmd *kingpin.CmdClause) *flags {
 	bindClickHouse(cmd, f)
 	cmd.Flag("auth.enabled", "Refuse requests without an API key; the first start prints a first key. Default: everyone is let in.").BoolVar(&f.authEnabled)
 	cmd.Flag("web.enable-admin-api", "Serve /api/v1/admin without auth.enabled too, to everyone who reaches the address. Default: only with auth.enabled.").BoolVar(&f.adminAPI)
-	cmd.Flag("metadata.dsn", "PostgreSQL for tenants, API keys, users and limits, postgres://user:password@host:5432/database. Without it they are in a file in the data folder.").StringVar(&f.metadataDSN)
 	cmd.Flag("log.level", fmt.Sprintf("debug, info, warn or error. Default %s.", d.Log.Level)).StringVar(&f.logLevel)
 	cmd.Flag("log.format", fmt.Sprintf("logfmt or json. Default %s.", d.Log.Format)).StringVar(&f.logFormat)
 	return f
@@ -53,6 +52,7 @@ func bindLogFlags(cmd *kingpin.CmdClause, f *flags) {
 	cmd.Flag("storage.path", fmt.Sprintf("Folder for the data of the embedded parts. Default %s.", d.Storage.Path)).StringVar(&f.storagePath)
 	cmd.Flag("kafka.brokers", "Kafka brokers, host:port,... Without them the log is embedded, in the data folder.").StringVar(&f.kafkaBrokers)
 	cmd.Flag("kafka.topic", fmt.Sprintf("Topic of the log. Default %s.", d.Kafka.Topic)).StringVar(&f.kafkaTopic)
+	cmd.Flag("metadata.dsn", "PostgreSQL for tenants, API keys, users and limits, postgres://user:password@host:5432/database. Without it they are in a file in the data folder.").StringVar(&f.metadataDSN)
 }
 
 // bindClickHouse binds what says where ClickHouse is.

@@ -34,25 +34,47 @@ type erasedTable struct {
 	live       bool
 }
 
-// inRange is the condition that a row is of a time. A bucket is erased when a part of it is.
-func (t erasedTable) inRange(r list.Range) string {
-	column, minimum, maximum := "ts", r.MinMs, r.MaxMs
-	if t.stepMs > 0 {
-		column = "bucket"
-		bucket := func(ms int64) int64 {
-			if ms == math.MinInt64 || ms == math.MaxInt64 {
-				return ms
-			}
-			return rollup.EndMs(min(max(ms, minFindMs), maxFindMs), t.stepMs) / minuteMs
-		}
-		minimum, maximum = bucket(r.MinMs), bucket(r.MaxMs)
+// touches is the condition that a row is of a time, a bucket in part: such buckets are erased.
+func (t erasedTable) touches(r list.Range) string {
+	if t.stepMs == 0 {
+		return between("ts", r)
 	}
+	return between("bucket", list.Range{MinMs: t.bucket(r.MinMs), MaxMs: t.bucket(r.MaxMs)})
+}
+
+// within is the condition that a row is of a time, a bucket as a whole: of such buckets none comes back.
+func (t erasedTable) within(r list.Range) string {
+	if t.stepMs == 0 {
+		return between("ts", r)
+	}
+	inside := list.Range{MinMs: t.bucket(r.MinMs), MaxMs: t.bucket(r.MaxMs)}
+	if known(r.MinMs) && inside.MinMs*minuteMs-t.stepMs+1 < r.MinMs {
+		inside.MinMs += t.stepMs / minuteMs
+	}
+	if known(r.MaxMs) && inside.MaxMs*minuteMs > r.MaxMs {
+		inside.MaxMs -= t.stepMs / minuteMs
+	}
+	return between("bucket", inside)
+}
+
+// bucket is the bucket that a time lies in.
+func (t erasedTable) bucket(ms int64) int64 {
+	if !known(ms) {
+		return ms
+	}
+	return rollup.EndMs(min(max(ms, minFindMs), maxFindMs), t.stepMs) / minuteMs
+}
+
+// known tells whether a bound of a range is one.
+func known(ms int64) bool { return ms != math.MinInt64 && ms != math.MaxInt64 }
+
+func between(column string, r list.Range) string {
 	condition := ""
-	if r.MinMs != math.MinInt64 {
-		condition += fmt.Sprintf(" AND %s >= %d", column, minimum)
+	if known(r.MinMs) {
+		condition += fmt.Sprintf(" AND %s >= %d", column, r.MinMs)
 	}
-	if r.MaxMs != math.MaxInt64 {
-		condition += fmt.Sprintf(" AND %s <= %d", column, maximum)
+	if known(r.MaxMs) {
+		condition += fmt.Sprintf(" AND %s <= %d", column, r.MaxMs)
 	}
 	return condition
 }
@@ -79,8 +101,8 @@ func (e *Eraser) tables(ctx context.Context, raw, tiers bool) ([]erasedTable, er
 		return nil
 	})
 	order := func(t erasedTable) int {
-		for i, known := range erasedTables {
-			if known.name == t.base {
+		for i, one := range erasedTables {
+			if one.name == t.base {
 				return i
 			}
 		}
@@ -91,7 +113,7 @@ func (e *Eraser) tables(ctx context.Context, raw, tiers bool) ([]erasedTable, er
 }
 
 // Count counts the rows of the erasure's series in a range, and of the series of which nothing is left in the tables of
-// series. Rows that wait to be merged into one are counted each.
+// series. Rows that wait to be merged into one are counted each; of tiers, the buckets that lie in the range as a whole.
 func (e *Eraser) Count(ctx context.Context, id string, r list.Range) ([]list.TableCount, error) {
 	tables, err := e.tables(ctx, true, true)
 	if err != nil {
@@ -104,7 +126,7 @@ func (e *Eraser) Count(ctx context.Context, id string, r list.Range) ([]list.Tab
 		return err
 	}
 	for _, t := range tables {
-		if err := count(t.name, "SELECT count() FROM "+t.full+" WHERE "+e.keysOf(id, erasedAll)+t.inRange(r)); err != nil {
+		if err := count(t.name, "SELECT count() FROM "+t.full+" WHERE "+e.keysOf(id, erasedAll)+t.within(r)); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +192,7 @@ func (e *Eraser) DeletePoints(ctx context.Context, id string, r list.Range, repo
 
 // deleteFrom removes rows from the partitions of a table that have any.
 func (e *Eraser) deleteFrom(ctx context.Context, t erasedTable, id string, r list.Range, report func(string, int, int) error) error {
-	condition := e.keysOf(id, erasedAll) + t.inRange(r)
+	condition := e.keysOf(id, erasedAll) + t.touches(r)
 	if t.base == "starts" && r.MaxMs != math.MaxInt64 {
 		// The start that holds at the end of the range holds for the samples behind it.
 		move := fmt.Sprintf("INSERT INTO %[1]s (metric, id, ts, start) SELECT metric, id, %[2]d, max(start) FROM %[1]s WHERE %[3]s GROUP BY metric, id", t.full, r.MaxMs+1, condition)
@@ -204,7 +226,7 @@ func (e *Eraser) mark(ctx context.Context, r list.Range) error {
 	var marks []rollup.Mark
 	now := time.Now().UnixMilli()
 	for _, ms := range []int64{r.MinMs, r.MaxMs} {
-		if ms == math.MinInt64 || ms == math.MaxInt64 {
+		if !known(ms) {
 			continue
 		}
 		end := rollup.EndMs(min(max(ms, minFindMs), maxFindMs), rollup.Hour.StepMs())
