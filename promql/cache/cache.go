@@ -6,14 +6,11 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/store"
-	"github.com/metricstream/metricstream/tenant"
 	"github.com/prometheus/client_golang/prometheus"
 	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -94,19 +91,4 @@ func (e *Engine) NewRangeQuery(ctx context.Context, q storage.Queryable, opts pr
 		return inner, err
 	}
 	return &rangeQuery{Query: inner, engine: e, queryable: q, opts: opts, text: text, start: start, end: end, step: step}, nil
-}
-
-// Forget removes everything that is remembered of a tenant's data: from this process and from Redis. What other processes
-// hold is left to store.Change, by which they do not use it any more.
-func (e *Engine) Forget(ctx context.Context, id string) error {
-	of := func(key string) bool { return slices.Contains(tenant.Split(tenantOf(key)), id) }
-	e.local.forget(of)
-	e.hot.forget()
-	if e.shared == nil {
-		return nil
-	}
-	if err := e.shared.forget(ctx, of); err != nil {
-		return fmt.Errorf("cannot forget the answers of tenant %q: %w", id, err)
-	}
-	return nil
 }

@@ -54,8 +54,8 @@ func TestTheSameAsWithoutCache(t *testing.T) {
 	}
 	w.write(first)
 
-	rounds := 400
-	asked := w.questions(now, 60)
+	const rounds = 150
+	asked := w.questions(now, 64)
 	for round := range rounds {
 		switch round {
 		case rounds / 3:
@@ -63,7 +63,7 @@ func TestTheSameAsWithoutCache(t *testing.T) {
 		case rounds / 2:
 			server.Restart()
 		}
-		if w.rng.IntN(12) == 0 {
+		if w.rng.IntN(10) == 0 {
 			w.change(now)
 			for _, q := range queriers {
 				q.cache.ForgetChanges()

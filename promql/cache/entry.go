@@ -14,7 +14,8 @@ import (
 
 // entry is what is remembered of a block. Its bytes never change.
 //
-// The format, all numbers little-endian: "MSQ1", the xxHash64 of all that follows, and 8 bytes each of: the first and the
+// The format, all numbers little-endian: "MSQ1", the xxHash64 of the key that it is kept under and of all that follows, and 8
+// bytes each of: the first and the
 // last time, the step, the sum of changes, from when on raw samples were complete, when it was made; then the number of
 // series as a uvarint. A series is the length of its labels and its labels, each a length and a string, names and values in
 // turn; the number of floats and the floats; the number of histograms and these. A point is the number of steps, from the
@@ -37,9 +38,9 @@ const (
 
 var errCorrupt = errors.New("the bytes are not those of a remembered answer")
 
-// parse reads an entry, but for its series, whose bytes are checked by their hash.
-func parse(b []byte) (*entry, error) {
-	if len(b) < headerLen+1 || string(b[:len(magic)]) != magic || binary.LittleEndian.Uint64(b[len(magic):]) != xxhash.Sum64(b[len(magic)+8:]) {
+// parse reads the entry of a key, but for its series, whose bytes are checked by their hash.
+func parse(key string, b []byte) (*entry, error) {
+	if len(b) < headerLen+1 || string(b[:len(magic)]) != magic || binary.LittleEndian.Uint64(b[len(magic):]) != hash(key, b) {
 		return nil, errCorrupt
 	}
 	at := len(magic) + 8
@@ -58,8 +59,16 @@ func parse(b []byte) (*entry, error) {
 	return e, nil
 }
 
-// encode returns an entry of the series, which have no points outside its times.
-func encode(e entry, series []promql.Series) *entry {
+// hash is what tells bytes that were written for a key from all others.
+func hash(key string, b []byte) uint64 {
+	h := xxhash.New()
+	_, _ = h.WriteString(key)
+	_, _ = h.Write(b[len(magic)+8:])
+	return h.Sum64()
+}
+
+// encode returns the entry of a key with the series, which have no points outside its times.
+func encode(key string, e entry, series []promql.Series) *entry {
 	size := headerLen + 16
 	for i := range series {
 		size += 64 + 9*len(series[i].Floats) + 256*len(series[i].Histograms)
@@ -91,7 +100,7 @@ func encode(e entry, series []promql.Series) *entry {
 			at = p.T
 		}
 	}
-	binary.LittleEndian.PutUint64(b[len(magic):], xxhash.Sum64(b[len(magic)+8:]))
+	binary.LittleEndian.PutUint64(b[len(magic):], hash(key, b))
 	e.bytes, e.series = b, b[headerLen:]
 	return &e
 }

@@ -169,7 +169,7 @@ func (q *rangeQuery) store(ctx context.Context, l *look, m prom.Matrix) {
 		if !ok {
 			continue
 		}
-		one := encode(made, series)
+		one := encode(l.keys[i], made, series)
 		if len(one.bytes) > maxEntryBytes {
 			e.metrics.tooLarge.Inc()
 			continue

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,7 @@ func (s *shared) entries(ctx context.Context, keys []string) []*entry {
 		if !ok || i >= len(out) {
 			continue
 		}
-		e, err := unpack([]byte(text))
+		e, err := unpack(keys[i], []byte(text))
 		if err != nil {
 			s.metrics.corrupt.Inc()
 			continue
@@ -65,7 +64,7 @@ func (s *shared) entries(ctx context.Context, keys []string) []*entry {
 }
 
 // unpack reads what Redis returned, whoever has written it.
-func unpack(b []byte) (*entry, error) {
+func unpack(key string, b []byte) (*entry, error) {
 	if n, err := s2.DecodedLen(b); err != nil || n > maxEntryBytes {
 		return nil, errCorrupt
 	}
@@ -73,7 +72,7 @@ func unpack(b []byte) (*entry, error) {
 	if err != nil {
 		return nil, errCorrupt
 	}
-	return parse(b)
+	return parse(key, b)
 }
 
 // put keeps entries for the others. What fails is computed again by whoever needs it.
@@ -94,36 +93,6 @@ func (s *shared) put(ctx context.Context, keys []string, entries []*entry) {
 	if err != nil {
 		s.failed(err)
 	}
-}
-
-// forgetBatch is how many keys are looked at and removed at once.
-const forgetBatch = 1000
-
-// forget removes the entries whose keys are chosen. Unlike the others it waits for Redis, which knows whether they are gone.
-func (s *shared) forget(ctx context.Context, chosen func(key string) bool) error {
-	all := s.client.Scan(ctx, 0, keyPrefix+"*", forgetBatch).Iterator()
-	var keys []string
-	remove := func() error {
-		if len(keys) == 0 {
-			return nil
-		}
-		err := s.client.Unlink(ctx, keys...).Err()
-		keys = keys[:0]
-		return err
-	}
-	var err error
-	for err == nil && all.Next(ctx) {
-		if key := all.Val(); chosen(key) {
-			keys = append(keys, key)
-		}
-		if len(keys) == forgetBatch {
-			err = remove()
-		}
-	}
-	if err = errors.Join(err, all.Err(), remove()); err != nil {
-		return fmt.Errorf("cannot remove remembered answers from Redis: %w", err)
-	}
-	return nil
 }
 
 func (s *shared) paused() bool { return s.now().UnixNano() < s.until.Load() }
