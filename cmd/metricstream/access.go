@@ -80,7 +80,15 @@ func (n *node) handleAdmin(pattern string, need auth.Need, h http.Handler) {
 	case !n.config.Auth.Enabled:
 		h = auth.Unguarded(h)
 	}
-	n.mux.Handle(pattern, need, h)
+	n.mux.Handle(pattern, need, sameSite(h))
+}
+
+// sameSite refuses changes that a page of another site lets a browser ask for, with the password that it remembers or,
+// without any, from the machine that it runs on.
+func sameSite(h http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(auth.Closed("pages of other sites may not change anything"))
+	return p.Handler(h)
 }
 
 // addAdmin serves the administration.

@@ -189,6 +189,13 @@ func TestAdministrationWithoutKeys(t *testing.T) {
 	if code, text := on.ask(t, "GET", "/api/v1/admin/audit", "", "", nil); code != 200 || !strings.Contains(text, "someone at 127.0.0.1") {
 		t.Errorf("%d %s", code, text)
 	}
+	// A page of another site asks in vain, also where a form is enough.
+	for path, method := range map[string]string{"tenants": "POST", "tsdb/delete_series?match[]=up": "POST", "tenants/c": "DELETE"} {
+		code, text := on.ask(t, method, "/api/v1/admin/"+path, "", "", strings.NewReader(`{"id":"d"}`), "Origin", "http://evil.example", "Content-Type", "application/json")
+		if code != 403 || !strings.Contains(text, "other sites") {
+			t.Errorf("%s %s of another site: %d %s", method, path, code, text)
+		}
+	}
 	// Keys are not looked at.
 	if code, text := on.ask(t, "GET", "/api/v1/query?query=up", "ms_garbage", "", nil); code != 200 {
 		t.Errorf("%d %s", code, text)
