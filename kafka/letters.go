@@ -8,6 +8,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/kafka/record"
 	"github.com/metricstream/metricstream/store"
 )
@@ -45,7 +46,9 @@ func letterOf(m *sarama.ConsumerMessage) Letter {
 		case HeaderError:
 			l.Error = value
 		case HeaderCorrelation:
-			l.CorrelationID = value
+			if correlation.Valid(value) {
+				l.CorrelationID = value
+			}
 		case HeaderPartition:
 			if n, err := strconv.ParseInt(value, 10, 32); err == nil {
 				l.Partition = int32(n)

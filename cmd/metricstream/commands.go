@@ -149,11 +149,11 @@ func listLetters(ctx context.Context, c config.Config, f *flags) error {
 		return err
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "OFFSET\tTIME\tTOPIC\tPARTITION\tRECORD\tBYTES\tERROR")
+	fmt.Fprintln(out, "OFFSET\tTIME\tTOPIC\tPARTITION\tRECORD\tBYTES\tREQUEST\tERROR")
 	n := 0
 	err = a.Letters(ctx, f.from, func(l kafka.Letter) error {
 		n++
-		fmt.Fprintf(out, "%d\t%s\t%s\t%d\t%d\t%d\t%s\n", l.Offset, l.Time.UTC().Format(time.RFC3339), l.Topic, l.Partition, l.RecordOffset, len(l.Value), oneLine(l.Error))
+		fmt.Fprintf(out, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", l.Offset, l.Time.UTC().Format(time.RFC3339), l.Topic, l.Partition, l.RecordOffset, len(l.Value), l.CorrelationID, oneLine(l.Error))
 		return nil
 	})
 	err = errors.Join(err, out.Flush(), a.Close())

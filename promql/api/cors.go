@@ -25,9 +25,9 @@ func (c *CORS) Allow(w http.ResponseWriter, r *http.Request) {
 	if origin == "" {
 		return
 	}
-	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-API-Key, X-Scope-OrgID, X-MetricStream-Resolution, X-Read-Consistency, X-Read-Consistency-Offsets")
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin, X-API-Key, X-Correlation-ID, X-Scope-OrgID, Traceparent, X-MetricStream-Resolution, X-Read-Consistency, X-Read-Consistency-Offsets")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-	h.Set("Access-Control-Expose-Headers", "Date")
+	h.Set("Access-Control-Expose-Headers", "Date, X-Correlation-ID")
 	if c.any {
 		h.Set("Access-Control-Allow-Origin", "*")
 	} else if c.origins.MatchString(origin) {

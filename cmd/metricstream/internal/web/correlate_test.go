@@ -99,3 +99,19 @@ func TestSpansOfRequests(t *testing.T) {
 		t.Errorf("got %q", id)
 	}
 }
+
+// BenchmarkCorrelate measures what a request pays for its id, and nothing else, where nothing is traced.
+func BenchmarkCorrelate(b *testing.B) {
+	s := New(Config{ReadTimeout: time.Minute}, open(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	r := request("/api/v1/write")
+	for name, h := range map[string]http.Handler{"without": nothing, "with": s.correlate(nothing)} {
+		b.Run(name, func(b *testing.B) {
+			w := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+}
