@@ -211,6 +211,15 @@ func TestErasure(t *testing.T) {
 		}
 	}
 
+	// Answers that somebody remembers do not bring anything back either.
+	for range 2 {
+		e.answers(t, querier.url, `{__name__=~"twin.*|lonely",i="0"}`)
+		e.answers(t, querier.url, `part{i="0"}`)
+	}
+	if err := count(querier.url, `sum(count_over_time(part{i="0"}[26h])) == 480`, e.beginMs+26*hourMs, 1); err != nil {
+		t.Error(err)
+	}
+
 	command(t, true, []string{"erase", "--url=" + querier.url, `--match={__name__=~"twin.*",i="0"}`, "--match=lonely", "--reason=asked for", "--wait"}, "3 series, of 3 of them nothing is left", "metric_metadata")
 	from, to := e.beginMs+1_800_000, e.beginMs+24*hourMs+601_000 // the half of an hour; ten minutes and a second of another
 	resp, err := http.Post(fmt.Sprintf(`%s/prometheus/api/v1/admin/tsdb/delete_series?match[]=part{i="0"}&start=%d&end=%s`, receiver.url, from/1000, seconds(float64(to)/1000)), "", nil)
