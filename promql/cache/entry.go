@@ -67,13 +67,18 @@ func hash(key string, b []byte) uint64 {
 	return h.Sum64()
 }
 
-// encode returns the entry of a key with the series, which have no points outside its times.
-func encode(key string, e entry, series []promql.Series) *entry {
+// sizeOf is about how many bytes the entry of some series has.
+func sizeOf(series []promql.Series) int {
 	size := headerLen + 16
 	for i := range series {
 		size += 64 + 9*len(series[i].Floats) + 256*len(series[i].Histograms)
 	}
-	b := append(make([]byte, 0, size), magic...)
+	return size
+}
+
+// encode returns the entry of a key with the series, which have no points outside its times.
+func encode(key string, e entry, series []promql.Series) *entry {
+	b := append(make([]byte, 0, sizeOf(series)), magic...)
 	b = binary.LittleEndian.AppendUint64(b, 0)
 	for _, v := range []int64{e.times.from, e.times.to, e.step, int64(e.changes), e.rawFrom, e.madeMs} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v))

@@ -154,24 +154,8 @@ func (q *rangeQuery) store(ctx context.Context, l *look, m prom.Matrix) {
 		if have.from > have.to {
 			continue
 		}
-		before := l.had[i]
-		made := entry{times: have, step: l.grid.step, changes: l.changes[i], rawFrom: l.rawFrom, madeMs: l.nowMs}
-		if before != nil {
-			made.times = have.union(before.times)
-			made.madeMs = before.madeMs // the oldest part decides on how long it is kept
-			grown := l.grid.steps(made.times) - l.grid.steps(before.times)
-			complete := made.times.from == b.times.from && made.times.to == b.times.to
-			if grown == 0 || grown*growthParts < l.grid.steps(b.times) && !complete {
-				continue
-			}
-		}
-		series, ok := union(l.grid, m, have, before, made.times)
-		if !ok {
-			continue
-		}
-		one := encode(l.keys[i], made, series)
-		if len(one.bytes) > maxEntryBytes {
-			e.metrics.tooLarge.Inc()
+		one := q.made(l, i, have, m)
+		if one == nil {
 			continue
 		}
 		e.local.put(l.keys[i], one)
@@ -180,6 +164,30 @@ func (q *rangeQuery) store(ctx context.Context, l *look, m prom.Matrix) {
 	if e.shared != nil && len(entries) > 0 {
 		e.shared.put(ctx, keys, entries)
 	}
+}
+
+// made returns a new entry for the i-th block, of what an answer has of it and what was kept before. It is nil where it would not
+// be worth it.
+func (q *rangeQuery) made(l *look, i int, have span, m prom.Matrix) *entry {
+	before, b := l.had[i], l.blocks[i]
+	made := entry{times: have, step: l.grid.step, changes: l.changes[i], rawFrom: l.rawFrom, madeMs: l.nowMs}
+	if before != nil {
+		made.times = have.union(before.times)
+		made.madeMs = before.madeMs // the oldest part decides on how long it is kept
+		grown := l.grid.steps(made.times) - l.grid.steps(before.times)
+		if grown == 0 || grown*growthParts < l.grid.steps(b.times) && made.times != b.times {
+			return nil
+		}
+	}
+	series, ok := union(l.grid, m, have, before, made.times)
+	if !ok || before != nil && sizeOf(series) > maxEntryBytes {
+		made.times, series = have, slice(m, have)
+	}
+	if sizeOf(series) > maxEntryBytes {
+		q.engine.metrics.tooLarge.Inc()
+		return nil
+	}
+	return encode(l.keys[i], made, series)
 }
 
 // union returns the series of an answer and of an entry that goes beyond it. It is false where there is a gap between the two.
