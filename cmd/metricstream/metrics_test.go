@@ -166,6 +166,7 @@ func rolesMetrics(t *testing.T) map[string]metric {
 func configOf(t *testing.T, r role, around surroundings) config.Config {
 	c := config.Default()
 	c.Auth.Enabled, c.Storage.Path, c.Web.ListenAddress = true, t.TempDir(), "127.0.0.1:0"
+	c.Web.ConfigFile = testenv.NewAuthority(t).WebConfig(t)
 	c.RemoteWrite.HA.Enabled = true
 	c.Redis.Address = "127.0.0.1:1" // nobody is there, which does not matter
 	if !r.embeds() {

@@ -118,6 +118,7 @@ func (n *node) build(ctx context.Context) (*web.Server, error) {
 	if err := server.Listen(); err != nil {
 		return nil, err
 	}
+	server.RegisterMetrics(n.registry)
 	n.stack.Go("the HTTP server", server.Run)
 	n.logger.Info("starting", "role", n.role.name, "address", server.Addr().String())
 	for _, step := range []func(context.Context) error{n.openMetadata, n.openStore, n.openLog, n.addConsumer, n.addReceiver, n.addQuerier} {
