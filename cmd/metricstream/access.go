@@ -27,7 +27,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 		return n.openPrivacy(ctx)
 	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {

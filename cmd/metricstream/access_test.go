@@ -27,6 +27,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // counted adds to the memory store statistics that name what they count.
@@ -86,6 +87,7 @@ func startNode(t *testing.T, change func(*config.Config)) *guarded {
 			t.Error(err)
 		}
 	})
+	g.passwordCost = bcrypt.MinCost
 	g.guard = auth.New(c.Auth, auth.Options{Registerer: g.registry, Now: g.Now, CORS: api.NewCORS(c.Query.CORSOrigin).Allow})
 	g.mux = web.NewRouter(g.guard)
 	server := web.New(c.Web, g.guard, promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}), logger)
@@ -102,6 +104,7 @@ func startNode(t *testing.T, change func(*config.Config)) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.addDependencies()
 	g.addAdmin(server.Routes())
 	server.Open(g.mux, nil)
 	g.url = "http://" + server.Addr().String()

@@ -37,6 +37,8 @@ type node struct {
 	mux      *web.Router
 	checks   []web.Check
 
+	passwordCost int // for bcrypt; 0 is the default, which tests cannot wait for
+
 	// limitsOf returns what a request of a tenant is held to, as of now; it is set when the metadata is open, before any
 	// part that asks it is built.
 	limitsOf func(ctx context.Context, tenantID string) limits.Grant

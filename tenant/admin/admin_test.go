@@ -18,6 +18,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/metricstream/metricstream/tenant/limits"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // server is the API behind the guard, over one of the databases.
@@ -29,7 +30,7 @@ type server struct {
 func newServer(t *testing.T, c db.Config) *server {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Classes: []uint8{3}, Logger: logger})
+	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Classes: []uint8{3}, PasswordCost: bcrypt.MinCost, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

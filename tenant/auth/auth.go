@@ -136,7 +136,7 @@ func (g *Guard) identify(r *http.Request, s *db.Snapshot, c credentials) (*db.Ke
 	}
 	if person {
 		var err error
-		if k, verdict, err = g.checkPassword(r.Context(), s.User(c.user), c.secret, now); err != nil {
+		if k, verdict, err = g.checkPassword(r.Context(), s, c, now); err != nil {
 			g.metrics.count("slowed")
 			return nil, unavailable("too many passwords are to be checked")
 		}
@@ -152,20 +152,18 @@ func (g *Guard) identify(r *http.Request, s *db.Snapshot, c credentials) (*db.Ke
 // passwordTimeout bounds how long a request waits until its password is checked.
 const passwordTimeout = 5 * time.Second
 
-// checkPassword judges the password of a user, nil for one who is not there.
-func (g *Guard) checkPassword(ctx context.Context, u *db.User, password string, now time.Time) (*db.Key, db.Verdict, error) {
+// checkPassword judges the password of a user.
+func (g *Guard) checkPassword(ctx context.Context, s *db.Snapshot, c credentials, now time.Time) (*db.Key, db.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
 	defer cancel()
-	hash := ""
-	if u != nil {
-		hash = u.Hash()
+	u := s.User(c.user)
+	if u == nil {
+		return nil, db.Unknown, g.people.wrong(ctx, s.SomeHash(), c.secret)
 	}
-	good, err := g.people.good(ctx, hash, password, now)
+	good, err := g.people.good(ctx, u.Hash(), c.secret, now)
 	switch {
 	case err != nil:
 		return nil, "", err
-	case u == nil:
-		return nil, db.Unknown, nil
 	case !good:
 		return nil, db.Wrong, nil
 	case !u.Disabled.IsZero():
@@ -247,7 +245,7 @@ func credentialsOf(r *http.Request) credentials {
 // person tells whether they are a user's: any name goes with a key as the password. Where nobody is a user, nothing has
 // to be kept secret of who is.
 func (c credentials) person(s *db.Snapshot) bool {
-	if c.user == "" || !s.People() {
+	if c.user == "" || s.SomeHash() == "" {
 		return false
 	}
 	_, isKey := db.TokenID(c.secret)

@@ -16,6 +16,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/crypto/bcrypt"
 )
 
 var root = db.Actor{Name: "test", Tenants: []string{db.AllTenants}}
@@ -33,7 +34,7 @@ func newGate(t testing.TB) *gate {
 	g := &gate{now: time.Now(), registry: prometheus.NewRegistry()}
 	clock := func() time.Time { return g.now }
 	var err error
-	g.db, err = db.Open(t.Context(), db.Config{}, db.Options{Dir: t.TempDir(), Now: clock, Logger: slog.New(slog.DiscardHandler)})
+	g.db, err = db.Open(t.Context(), db.Config{}, db.Options{Dir: t.TempDir(), PasswordCost: bcrypt.MinCost, Now: clock, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

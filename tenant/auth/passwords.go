@@ -20,9 +20,6 @@ const (
 	checksAtOnce = 2
 )
 
-// nobody is a hash of a password that was thrown away: a user who is not there takes as long as one who is.
-const nobody = "$2a$10$CS1HmI9pHOlYv6c6hR1eiu2OHkvf3kA1Rv55J/d0ETP.vbKiRntvm"
-
 // passwords checks passwords against their hashes.
 type passwords struct {
 	secret [32]byte // of this process
@@ -38,23 +35,17 @@ func newPasswords() *passwords {
 	return p
 }
 
-// good tells whether a hash is of a password; no hash is of none. An error is that ctx ended first.
+// good tells whether a hash is of a password. An error is that ctx ended first.
 func (p *passwords) good(ctx context.Context, hash, password string, now time.Time) (bool, error) {
 	// The hash is another one for each user and each change, so what is remembered ends with the password.
 	id := p.identity(hash, password)
-	if hash != "" && p.remembers(id, now) {
+	if p.remembers(id, now) {
 		return true, nil
 	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := p.enter(ctx); err != nil {
+		return false, err
 	}
-	if hash == "" {
-		_ = bcrypt.CompareHashAndPassword([]byte(nobody), []byte(password))
-		return false, nil
-	}
+	defer p.leave()
 	if p.remembers(id, now) { // while this one waited
 		return true, nil
 	}
@@ -64,6 +55,27 @@ func (p *passwords) good(ctx context.Context, hash, password string, now time.Ti
 	p.remember(id, now)
 	return true, nil
 }
+
+// wrong takes as long as good does for a password that is not: for users who are not there.
+func (p *passwords) wrong(ctx context.Context, hash, password string) error {
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer p.leave()
+	_ = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
+	return nil
+}
+
+func (p *passwords) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *passwords) leave() { <-p.slots }
 
 // identity does not tell the password to who reads the memory later.
 func (p *passwords) identity(hash, password string) (id [sha256.Size]byte) {

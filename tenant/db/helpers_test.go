@@ -12,6 +12,7 @@ import (
 	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
 )
 
 var root = Actor{Name: "test", Tenants: []string{AllTenants}}
@@ -84,7 +85,7 @@ func (b *backend) open(t *testing.T, c *clock) *DB {
 
 func (b *backend) start(t *testing.T, c *clock) (d *DB, stop func()) {
 	t.Helper()
-	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, Limits: b.limits, Classes: b.classes, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	d, err := Open(t.Context(), b.config, Options{Dir: b.dir, PasswordCost: bcrypt.MinCost, Limits: b.limits, Classes: b.classes, Now: c.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}

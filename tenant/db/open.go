@@ -35,6 +35,9 @@ type Options struct {
 	// PII is what is done with the personal data of tenants that have no settings of their own.
 	PII pii.Settings
 
+	// PasswordCost is bcrypt's for passwords; 0 is 10, and less is for tests, under whose race detector it takes a second.
+	PasswordCost int
+
 	// Classes are the numbers of the retention classes that there are.
 	Classes []uint8
 
@@ -46,15 +49,16 @@ type Options struct {
 
 // DB is the open database. Its methods may be called from several goroutines at once.
 type DB struct {
-	sql      *sql.DB
-	postgres bool
-	limits   limits.Limits
-	pii      pii.Settings
-	classes  []uint8
-	dsn      string
-	now      func() time.Time
-	logger   *slog.Logger
-	metrics  *metrics
+	sql          *sql.DB
+	postgres     bool
+	passwordCost int
+	limits       limits.Limits
+	pii          pii.Settings
+	classes      []uint8
+	dsn          string
+	now          func() time.Time
+	logger       *slog.Logger
+	metrics      *metrics
 
 	snapshot atomic.Pointer[Snapshot]
 	loading  sync.Mutex // held while the snapshot is replaced
@@ -71,6 +75,9 @@ const statementTimeout = 5 * time.Second
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
 	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, now: o.Now, logger: o.Logger}
+	if d.passwordCost = o.PasswordCost; d.passwordCost == 0 {
+		d.passwordCost = passwordCost
+	}
 	if d.now == nil {
 		d.now = time.Now
 	}

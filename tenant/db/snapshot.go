@@ -18,6 +18,8 @@ type Snapshot struct {
 	keys    map[string]*Key
 	users   map[string]*User
 
+	someHash string // of a password of one of them
+
 	ofAll    limits.Limits            // of tenants that have none of their own
 	ofTenant map[string]limits.Limits // of those that have
 
@@ -142,7 +144,7 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("cannot read the users: %w", err)
 	}
 	for _, u := range users {
-		s.users[u.Name] = u
+		s.users[u.Name], s.someHash = u, u.hash
 	}
 	return s, d.loadLimits(ctx, tx, s)
 }

@@ -70,8 +70,8 @@ const (
 	minPassword = 10
 	maxPassword = 72
 
-	// PasswordCost is the cost of a password's hash for bcrypt: some 50 ms.
-	PasswordCost = 10
+	// passwordCost is the cost of a password's hash for bcrypt: some 50 ms.
+	passwordCost = 10
 )
 
 func (u *User) check() error {
@@ -106,14 +106,14 @@ func checkUserName(s string) error {
 }
 
 // hashPassword takes its time.
-func hashPassword(password string) (string, error) {
+func (d *DB) hashPassword(password string) (string, error) {
 	if len(password) < minPassword || len(password) > maxPassword {
 		return "", store.Invalidf("password: has %d bytes, %d to %d are allowed", len(password), minPassword, maxPassword)
 	}
 	if _, ok := TokenID(password); ok {
 		return "", store.Invalidf("password: has the form of an API key")
 	}
-	h, err := bcrypt.GenerateFromPassword([]byte(password), PasswordCost)
+	h, err := bcrypt.GenerateFromPassword([]byte(password), d.passwordCost)
 	if err != nil {
 		return "", fmt.Errorf("cannot hash the password: %w", err)
 	}
