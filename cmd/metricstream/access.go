@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/erasure"
 	"github.com/metricstream/metricstream/promql/api"
@@ -26,13 +27,19 @@ func (n *node) openMetadata(ctx context.Context) error {
 		n.limitsOf = auth.Grants(nil, n.config.Limits)
 		return n.openPrivacy(ctx)
 	}
+	name, changes := "metadata", (*breaker.Breaker)(nil)
+	if n.config.Metadata.DSN != "" {
+		name = "PostgreSQL"
+		changes = n.breaker(name, unavailable)
+	}
 	err := n.retry(ctx, "the metadata database", func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Changes: changes, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	n.dependencies = append(n.dependencies, dependency{name, changes == nil, n.parts.metadata.Ping, changes})
 	n.stack.Push("the metadata database", func(context.Context) error { return n.parts.metadata.Close() })
 	n.limitsOf = auth.Grants(n.parts.metadata, n.config.Limits)
 	n.parts.policies.Assign(func(tenant string) []retention.Assignment { return n.parts.metadata.Snapshot().Classes(tenant) })

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
 	"github.com/metricstream/metricstream/kafka"
@@ -40,8 +41,9 @@ type parts struct {
 	policies *retention.Policies
 	store    *clickhouse.Store
 	log      *kafka.Log
-	tracer   trace.Tracer // nil without traces
-	metadata *db.DB       // nil in a role of a cluster without metadata.dsn
+	produce  *breaker.Breaker // before Kafka; nil where the log is embedded
+	tracer   trace.Tracer     // nil without traces
+	metadata *db.DB           // nil in a role of a cluster without metadata.dsn
 	privacy  *pii.Policies
 	found    func(tenant string, found map[codec.Found]int) // nil without metadata
 	redis    *redisClient                                   // nil until it is needed
@@ -56,15 +58,19 @@ func (n *node) openStore(ctx context.Context) error {
 		return nil
 	}
 	c := n.config.ClickHouse
-	if c.DSN == "" {
+	embedded := c.DSN == ""
+	if embedded {
 		dsn, err := n.startEngine(ctx)
 		if err != nil {
 			return err
 		}
 		c.DSN = dsn
 	}
+	reads := n.breaker("ClickHouse", clickhouse.Unreachable)
 	err := n.retry(ctx, "ClickHouse", func() (err error) {
-		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{Logger: n.logger, Registerer: n.registry, History: n.parts.policies.History})
+		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{
+			Reads: reads, History: n.parts.policies.History, Logger: n.logger, Registerer: n.registry,
+		})
 		return err
 	})
 	if err != nil {
@@ -72,6 +78,7 @@ func (n *node) openStore(ctx context.Context) error {
 	}
 	n.stack.Push("ClickHouse connections", func(context.Context) error { return n.parts.store.Close() })
 	n.checks = append(n.checks, web.Check{Name: "ClickHouse", Func: n.parts.store.Ping})
+	n.dependencies = append(n.dependencies, dependency{"ClickHouse", embedded, n.parts.store.Ping, reads})
 	return nil
 }
 
@@ -108,6 +115,12 @@ func (n *node) openLog(ctx context.Context) error {
 	n.parts.log = log
 	n.stack.Push("the log", func(context.Context) error { return log.Close() })
 	n.checks = append(n.checks, web.Check{Name: "the log", Func: log.Ping})
+	if len(n.config.Kafka.Brokers) == 0 {
+		n.dependencies = append(n.dependencies, dependency{"log", true, log.Ping, nil})
+		return nil
+	}
+	n.parts.produce = n.breaker("Kafka", unavailable)
+	n.dependencies = append(n.dependencies, dependency{"Kafka", false, log.Ping, n.parts.produce})
 	return nil
 }
 
@@ -144,7 +157,7 @@ func (n *node) addReceiver(context.Context) error {
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
 	n.erased(producer.Forget)
-	n.serveWrites(producer)
+	n.serveWrites(n.parts.produce.Writer(producer))
 	return nil
 }
 

@@ -16,6 +16,9 @@ func (n *node) redis() *redisClient {
 		redis.LogTo(n.logger)
 		client := redis.New(n.config.Redis)
 		n.stack.Push("the connection to Redis", func(context.Context) error { return client.Close() })
+		calls := n.breaker("Redis", redis.Failed)
+		redis.Guard(client, calls)
+		n.dependencies = append(n.dependencies, dependency{"Redis", false, func(ctx context.Context) error { return client.Ping(ctx).Err() }, calls})
 		n.parts.redis = client
 	}
 	return n.parts.redis

@@ -37,6 +37,8 @@ type node struct {
 	mux      *web.Router
 	checks   []web.Check
 
+	dependencies []dependency
+
 	passwordCost int // for bcrypt; 0 is the default, which tests cannot wait for
 
 	// limitsOf returns what a request of a tenant is held to, as of now; it is set when the metadata is open, before any
@@ -128,6 +130,7 @@ func (n *node) build(ctx context.Context) (*web.Server, error) {
 			return nil, err
 		}
 	}
+	n.addDependencies()
 	n.addAdmin(server.Routes())
 	return server, nil
 }

@@ -82,17 +82,19 @@ func encode(v any) json.RawMessage {
 // change runs f and writes the entry that it returns, in one transaction and in the order of the versions. When it
 // returns nil the change is durable, and this process knows of it.
 func (d *DB) change(ctx context.Context, by Actor, f func(ctx context.Context, tx *sql.Tx) (Entry, error)) error {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	tx, err := d.sql.BeginTx(ctx, nil)
+	var tx *sql.Tx
+	var version int64
+	err := d.changes.Do(caller, func() (err error) {
+		tx, version, err = d.begin(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("cannot begin a change in %s: %w", d.name(), err)
 	}
 	defer tx.Rollback()
-	var version int64
-	if err := tx.QueryRowContext(ctx, "UPDATE state SET version = version + 1 WHERE id = 1 RETURNING version").Scan(&version); err != nil {
-		return fmt.Errorf("cannot begin a change in %s: %w", d.name(), err)
-	}
 	e, err := f(ctx, tx)
 	if err != nil {
 		return err
@@ -114,6 +116,17 @@ func (d *DB) change(ctx context.Context, by Actor, f func(ctx context.Context, t
 		d.logger.Warn("a change was made, but not read back yet", "version", version, "err", err)
 	}
 	return nil
+}
+
+// begin begins a transaction that comes after all that were begun so before it, and returns the version that it makes.
+func (d *DB) begin(ctx context.Context) (tx *sql.Tx, version int64, err error) {
+	if tx, err = d.sql.BeginTx(ctx, nil); err != nil {
+		return nil, 0, err
+	}
+	if err = tx.QueryRowContext(ctx, "UPDATE state SET version = version + 1 WHERE id = 1 RETURNING version").Scan(&version); err != nil {
+		return nil, 0, errors.Join(err, tx.Rollback())
+	}
+	return tx, version, nil
 }
 
 // MaxAudit bounds the entries of one call of [DB.Audit].

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,9 @@ type Options struct {
 	// Classes are the numbers of the retention classes that there are.
 	Classes []uint8
 
+	// Changes is before every change; nil is none.
+	Changes *breaker.Breaker
+
 	// Now is the clock, time.Now when nil.
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -56,6 +60,7 @@ type DB struct {
 	pii          pii.Settings
 	classes      []uint8
 	dsn          string
+	changes      *breaker.Breaker
 	now          func() time.Time
 	logger       *slog.Logger
 	metrics      *metrics
@@ -74,7 +79,7 @@ const statementTimeout = 5 * time.Second
 // Open connects, brings the tables up to date and reads the first snapshot. An error is of the moment: trying again
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
-	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, now: o.Now, logger: o.Logger}
+	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, changes: o.Changes, now: o.Now, logger: o.Logger}
 	if d.passwordCost = o.PasswordCost; d.passwordCost == 0 {
 		d.passwordCost = passwordCost
 	}
@@ -155,6 +160,14 @@ func (d *DB) openSQLite(dir string) error {
 	}
 	d.sql.SetMaxOpenConns(1)
 	return nil
+}
+
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	_, err := version(ctx, d.sql)
+	return err
 }
 
 // Close closes the connections. Run must have ended.

@@ -9,33 +9,6 @@ import (
 	"github.com/metricstream/metricstream/internal/testenv"
 )
 
-// TestReadyFollowsKafka takes the broker away and brings it back: a receiver says so, refuses writes with a status on
-// which senders try again, and takes them again afterwards.
-func TestReadyFollowsKafka(t *testing.T) {
-	t.Parallel()
-	kafka := testenv.StartKafka(t)
-	receiver := start(t, "receiver", t.TempDir(), "--kafka.brokers="+kafka.Address, "--kafka.topic=ready")
-	write := func() int {
-		return postSamples(receiver.url, "", time.Now().UnixMilli(), 1, 1, map[string]string{"__name__": "ready_test"})
-	}
-	if code := write(); code != http.StatusNoContent {
-		t.Fatalf("write answered %d", code)
-	}
-	kafka.Kill()
-	eventually(t, time.Minute, "/-/ready to be 503", func() error { return status(receiver.url+"/-/ready", http.StatusServiceUnavailable) })
-	if code := write(); code != http.StatusServiceUnavailable {
-		t.Errorf("write without a broker answered %d, want 503", code)
-	}
-	kafka.Restart()
-	testenv.WaitOK(t, receiver.Process, receiver.url+"/-/ready", time.Minute)
-	eventually(t, time.Minute, "a write to be taken", func() error {
-		if code := write(); code != http.StatusNoContent {
-			return fmt.Errorf("answered %d", code)
-		}
-		return nil
-	})
-}
-
 // status checks the status of a GET.
 func status(url string, want int) error {
 	resp, err := http.Get(url)
