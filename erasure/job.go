@@ -178,10 +178,13 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 			if !j.Owner() {
 				return nil
 			}
-			if e, err = j.advance(ctx, e); err != nil {
+			next, err := j.advance(ctx, e)
+			if err != nil {
+				j.noted = time.Time{}
+				j.progress(ctx, e, "it is tried again: "+err.Error())
 				return err
 			}
-			open[i] = e
+			e, open[i] = next, next
 			if err := j.count(ctx, open); err != nil {
 				return err
 			}
