@@ -103,6 +103,9 @@ func (a *Archive) ReplayLetters(ctx context.Context, from int64, done func(l Let
 			l.Value = encoder.Append(nil, &rows)
 		}
 		m := &sarama.ProducerMessage{Topic: l.Topic, Partition: l.Partition, Value: sarama.ByteEncoder(l.Value)}
+		if l.CorrelationID != "" {
+			m.Headers = []sarama.RecordHeader{{Key: []byte(HeaderCorrelation), Value: []byte(l.CorrelationID)}}
+		}
 		if _, _, err := a.producer.SendMessage(m); err != nil {
 			return fmt.Errorf("cannot replay the dead letter at offset %d: %w", l.Offset, err)
 		}
