@@ -290,3 +290,33 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Fatalf("there is no %s", name)
 	return 0
 }
+
+// BenchmarkEnter is what a turn costs: alone, and with a hundred tenants that wait because they are at their bounds.
+func BenchmarkEnter(b *testing.B) {
+	for _, tenants := range []int{0, 100} {
+		b.Run(fmt.Sprintf("waiting=%d", tenants), func(b *testing.B) {
+			q := fair.New(fair.Options{Slots: tenants + 1, MaxWaiting: 1000})
+			ctx, cancel := context.WithCancel(b.Context())
+			var all sync.WaitGroup
+			for i := range tenants {
+				c := fair.Claim{Tenant: fmt.Sprint(i), Most: 1}
+				leave, err := q.Enter(ctx, c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer leave()
+				all.Go(func() { _, _ = q.Enter(ctx, c) })
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				leave, err := q.Enter(ctx, fair.Claim{Tenant: "a"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				leave()
+			}
+			cancel()
+			all.Wait()
+		})
+	}
+}
