@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
@@ -16,6 +17,7 @@ import (
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/adapter"
 	"github.com/metricstream/metricstream/promql/api"
+	"github.com/metricstream/metricstream/promql/cache"
 	"github.com/metricstream/metricstream/promql/tiered"
 	"github.com/metricstream/metricstream/remotewrite"
 	"github.com/metricstream/metricstream/remotewrite/codec"
@@ -47,6 +49,7 @@ type parts struct {
 	privacy  *pii.Policies
 	found    func(tenant string, found map[codec.Found]int) // nil without metadata
 	redis    *redisClient                                   // nil until it is needed
+	answers  atomic.Pointer[cache.Engine]                   // nil in roles that do not query
 }
 
 // permanent says that opening something again cannot help.

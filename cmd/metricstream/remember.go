@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 
+	"github.com/metricstream/metricstream/erasure"
 	"github.com/metricstream/metricstream/promql/cache"
 	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/prometheus/common/version"
@@ -20,12 +22,14 @@ func (n *node) remembering(evaluator prom.QueryEngine, tiers rollup.Reader) prom
 	if client := n.redis(); client != nil {
 		shared = client
 	}
-	return cache.New(cache.Options{
+	e := cache.New(cache.Options{
 		Config: n.config.Cache, Query: n.config.Query, Engine: evaluator, Changes: n.parts.store, Redis: shared,
 		RawFrom: func(ctx context.Context, tenant string) (int64, error) { return rawFrom(ctx, tiers, tenant) },
 		Build:   promqlVersion + " " + version.Version + " " + version.GetRevision(),
 		Logger:  n.logger, Registerer: n.registry,
 	})
+	n.parts.answers.Store(e)
+	return e
 }
 
 // rawFrom is from when on a tenant has raw samples.
@@ -35,4 +39,31 @@ func rawFrom(ctx context.Context, tiers rollup.Reader, tenant string) (int64, er
 		return 0, err
 	}
 	return covered[rollup.Raw][0].FromMs, nil
+}
+
+// forgetting are the tables that erasures work on, and what is remembered of them.
+type forgetting struct {
+	erasure.Tables
+	answers *atomic.Pointer[cache.Engine]
+	redis   *redisClient // nil without
+}
+
+// forgetting adds what is remembered to the tables that erasures work on.
+func (n *node) forgetting(tables erasure.Tables) erasure.Tables {
+	return forgetting{tables, &n.parts.answers, n.redis()}
+}
+
+// Changed implements [erasure.Tables]. What Redis and this process have of the tenant's answers is removed; other processes do
+// not use what they have any more, and drop it at the latest at the end of cache.ttl.
+func (f forgetting) Changed(ctx context.Context, tenant string) error {
+	if err := f.Tables.Changed(ctx, tenant); err != nil {
+		return err
+	}
+	if e := f.answers.Load(); e != nil {
+		return e.Forget(ctx, tenant)
+	}
+	if f.redis == nil {
+		return nil
+	}
+	return cache.Forget(ctx, f.redis, tenant)
 }
