@@ -179,6 +179,9 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 				return nil
 			}
 			next, err := j.advance(ctx, e)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
 				j.noted = time.Time{}
 				j.progress(ctx, e, "it is tried again: "+err.Error())
