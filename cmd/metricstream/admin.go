@@ -27,7 +27,7 @@ type adminClient struct{ url, keyFile, caFile, certFile, certKeyFile string }
 
 func (c *adminClient) bind(cmd *kingpin.CmdClause) {
 	cmd.Flag("url", "Where MetricStream is. Default http://localhost:9009.").Default("http://localhost:9009").StringVar(&c.url)
-	cmd.Flag("key-file", "File with an API key of the scope admin. Without it the key is in the variable "+keyVariable+".").StringVar(&c.keyFile)
+	cmd.Flag("key-file", "File with an API key of the scope admin, or with name:password of a user with the role admin. Without it that is in the variable "+keyVariable+".").StringVar(&c.keyFile)
 	cmd.Flag("ca-file", "File with the authority of the server's certificate. Default: those that the machine trusts.").StringVar(&c.caFile)
 	cmd.Flag("cert-file", "File with a client's certificate, where the server asks for one.").StringVar(&c.certFile)
 	cmd.Flag("cert-key-file", "File with the key of the client's certificate.").StringVar(&c.certKeyFile)
@@ -83,7 +83,9 @@ func (c *adminClient) ask(ctx context.Context, method, path string, body, data a
 	if err != nil {
 		return err
 	}
-	if key != "" {
+	if name, password, ok := strings.Cut(key, ":"); ok {
+		r.SetBasicAuth(name, password)
+	} else if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
 	r.Header.Set("Content-Type", "application/json")

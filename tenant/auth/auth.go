@@ -124,7 +124,7 @@ func (g *Guard) identify(r *http.Request, s *db.Snapshot, c credentials) (*db.Ke
 	person := c.person(s)
 	if person {
 		// Also of users who are not there, or who is there could be told from what is slowed down.
-		who += " user " + c.user
+		who += " user " + c.user[:min(len(c.user), maxGuessedName)] // longer ones are nobody's
 	} else if k, verdict = s.Authenticate(c.secret, now); verdict != db.Unknown {
 		// Who guesses at one key does not shut out those who use another one from the same address.
 		id, _ := db.TokenID(c.secret)
@@ -148,6 +148,9 @@ func (g *Guard) identify(r *http.Request, s *db.Snapshot, c credentials) (*db.Ke
 	}
 	return k, nil
 }
+
+// maxGuessedName bounds what is remembered of the name that a guess was for.
+const maxGuessedName = 128
 
 // passwordTimeout bounds how long a request waits until its password is checked.
 const passwordTimeout = 5 * time.Second

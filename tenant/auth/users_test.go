@@ -116,7 +116,7 @@ func TestPasswordGuessing(t *testing.T) {
 	if w := g.ask(auth.Read, person("ed", password)); w.Code != 200 {
 		t.Fatalf("%d", w.Code)
 	}
-	for _, name := range []string{"ed", "eve"} {
+	for _, name := range []string{"ed", "eve", strings.Repeat("e", 10_000)} {
 		codes := map[int]int{}
 		for range 23 {
 			codes[g.ask(auth.Read, person(name, "wrong horse battery")).Code]++

@@ -112,6 +112,10 @@ func TestUsers(t *testing.T) {
 	if printed := p.do(t, "user", "create", "vera", "--tenant=a", "--role=viewer", "--password-file="+file); printed != "" || len(ed) < 20 {
 		t.Errorf("printed %q and %q", ed, printed)
 	}
+	ada := p.do(t, "user", "create", "ada", "--tenant=a", "--role=admin")
+	if list := keyCommand(t, p.here, "ada:"+ada, "user", "list"); !strings.Contains(list, "Edgar") {
+		t.Errorf("an admin sees\n%s", list)
+	}
 	p.same(t)
 	if code := p.writes("ed", ed); code != 204 {
 		t.Errorf("an editor's write: %d", code)
