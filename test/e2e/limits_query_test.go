@@ -61,6 +61,21 @@ func (l limited) write(t *testing.T, id string) {
 	}
 }
 
+// writeOld writes eighteen samples of each of three series of tenants, in three whole hours, and returns the end of these.
+func (l limited) writeOld(t *testing.T, tenants ...string) (endMs int64) {
+	t.Helper()
+	const hour = 3_600_000
+	endMs = l.nowMs/hour*hour - 2*hour
+	for at := endMs - 3*hour + 1000; at < endMs; at += 600_000 {
+		for _, id := range tenants {
+			if code := postSamples(with(l.operator, l.url), id, at, 1, 3, map[string]string{"__name__": "old", "job": id}); code != http.StatusNoContent {
+				t.Fatalf("write answered %d", code)
+			}
+		}
+	}
+	return endMs
+}
+
 // TestQueryLimits hits each limit of queries by an override for a tenant, and then for a key.
 func TestQueryLimits(t *testing.T) {
 	t.Parallel()
@@ -186,6 +201,7 @@ func TestReadSeveralTenants(t *testing.T) {
 	l.write(t, "a")
 	l.write(t, "b")
 	l.write(t, "c")
+	endMs := l.writeOld(t, "a", "b")
 	both := keyCommand(t, l.node, l.operator, "key", "create", "--tenant=a", "--scope=read", "--scope=write", "--also-tenant=b")
 	own := keyCommand(t, l.node, l.operator, "key", "create", "--tenant=a", "--scope=read")
 	narrow := keyCommand(t, l.node, l.operator, "key", "create", "--tenant=a", "--scope=read", "--also-tenant=b", `--selector={i="0"}`)
@@ -224,6 +240,17 @@ func TestReadSeveralTenants(t *testing.T) {
 		}
 	}
 	remoteReadOfSeveral(t, with(both, l.url), l.nowMs)
+	// The same from rows of hours.
+	path := fmt.Sprintf("/api/v1/query?query=%s&explain=1&time=%d", url.QueryEscape(`sum by (__tenant_id__) (count_over_time(old[3h]))`), endMs/1000)
+	eventually(t, 3*time.Minute, "hours of both tenants", func() error {
+		_, body := request(t, with(both, l.url)+path, "X-Scope-OrgID", "a|b", "X-MetricStream-Resolution", "1h")
+		for _, want := range []string{`{"__tenant_id__":"a"},"value":[` + fmt.Sprint(endMs/1000) + `,"54"]`, `{"__tenant_id__":"b"},"value":[` + fmt.Sprint(endMs/1000) + `,"54"]`, `"tier":"1h"`} {
+			if err := contains(body, want); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	testenv.WaitOK(t, l.Process, l.url+"/-/ready", time.Minute)
 }
 
