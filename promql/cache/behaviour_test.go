@@ -3,7 +3,9 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -109,6 +111,32 @@ func TestLateSamples(t *testing.T) {
 	}
 }
 
+// TestAConsumerIsKilled has late samples in the tables whose change nobody was told of, as a consumer leaves them that is killed
+// between the two. When it writes them again, as it does because they are beyond its progress, everybody is told.
+func TestAConsumerIsKilled(t *testing.T) {
+	s := newScene(t)
+	q := newQuerier(t, setup{store: s.store, config: cache.DefaultConfig()})
+	before := s.same(q)
+	late := &store.Batch{}
+	d, _ := store.DecimalOf(123456, 0)
+	for _, one := range s.all {
+		if one.Labels.Get(labels.MetricName) == "load" {
+			late.Samples.Append(one.Key, s.nowMs-2*hourMs, d)
+		}
+	}
+	for i, id := range late.Samples.IDs {
+		insert := fmt.Sprintf("INSERT INTO samples (metric, id, ts, exp, mant) VALUES (%d, %d, %d, %d, %d)", late.Samples.Metrics[i], id, late.Samples.TimesMs[i], d.Exp, d.Mant)
+		if err := s.store.conn.Exec(t.Context(), insert); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write(late)
+	q.cache.ForgetChanges()
+	if s.same(q) == before {
+		t.Error("the late samples are not in the answer")
+	}
+}
+
 // TestExpiredSamples drops a day: what was computed of it is not shown any more.
 func TestExpiredSamples(t *testing.T) {
 	s := newScene(t)
@@ -193,6 +221,20 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestFarTimes asks of times for which nothing is kept.
+func TestFarTimes(t *testing.T) {
+	s := newScene(t)
+	q := newQuerier(t, setup{store: s.store, config: cache.DefaultConfig()})
+	for _, p := range [][3]string{
+		{"-1000", "1000", "60"}, {"0", "8e13", "8e9"}, {"9e15", "9.00007e15", "8e9"}, {"0", "1e11", "1e8"}, {"1e10", "1e10", "1"},
+		{seconds(s.nowMs), seconds(s.nowMs + 1), "0.001"}, {seconds(s.nowMs), seconds(s.nowMs + 10*hourMs), "60"}, {"0", seconds(s.nowMs), "1000000"},
+	} {
+		s.params = url.Values{"query": {"load"}, "start": {p[0]}, "end": {p[1]}, "step": {p[2]}}
+		s.same(q)
+		s.same(q)
+	}
+}
+
 // away cannot tell what has changed.
 type away struct{}
 
@@ -246,10 +288,21 @@ func TestCorruptRedis(t *testing.T) {
 	}
 }
 
-// TestRedisIsLeftAlone has a Redis that is away: it is asked once, and again when some seconds have passed.
+// TestRedisIsLeftAlone has a Redis that is away, and one that hangs: it is asked once, and again when some seconds have passed.
 func TestRedisIsLeftAlone(t *testing.T) {
 	s := newScene(t)
-	client := redis.NewClient(&redis.Options{Addr: testenv.FreeAddress(t), MaxRetries: -1, DisableIdentity: true})
+	hanging, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hanging.Close()
+	for name, address := range map[string]string{"away": testenv.FreeAddress(t), "hanging": hanging.Addr().String()} {
+		t.Run(name, func(t *testing.T) { testLeftAlone(t, s, address) })
+	}
+}
+
+func testLeftAlone(t *testing.T, s *scene, address string) {
+	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true})
 	defer client.Close()
 	now := time.UnixMilli(s.nowMs)
 	q := newQuerier(t, setup{store: s.store, config: cache.DefaultConfig(), redis: client, now: func() time.Time { return now }})

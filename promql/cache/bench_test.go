@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // BenchmarkDashboard refreshes a panel of six hours every 15 seconds, over 1,000 series that are scraped every 15 seconds:
-// without a cache, with one in the process, and with a process that remembers nothing itself and has Redis. The three take turns.
+// without a cache, with one in the process, with a process that remembers nothing itself and has Redis, and with one that remembers nothing and keeps everything. They take turns.
 func BenchmarkDashboard(b *testing.B) {
 	s := openStore(b)
 	end := time.Now().Add(-time.Minute).Truncate(15 * time.Second)
@@ -29,16 +30,18 @@ func BenchmarkDashboard(b *testing.B) {
 			now := begin
 			clock := func() time.Time { return now }
 			queriers := []*querier{
-				newQuerier(b, setup{store: s, now: clock}),
-				newQuerier(b, setup{store: s, now: clock, config: cache.DefaultConfig()}),
-				newQuerier(b, setup{store: s, now: clock, config: cache.DefaultConfig(), redis: client}),
+				newQuerier(b, setup{remember: true, store: s, now: clock}),
+				newQuerier(b, setup{remember: true, store: s, now: clock, config: cache.DefaultConfig()}),
+				newQuerier(b, setup{remember: true, store: s, now: clock, config: cache.DefaultConfig(), redis: client}),
+				newQuerier(b, setup{remember: true, store: s, now: clock, config: cache.DefaultConfig()}),
 			}
-			var took [3]time.Duration
+			var took [4]time.Duration
 			var size int
 			refresh := func(i int) {
 				now = begin.Add(time.Duration(i) * 15 * time.Second)
 				ms := now.UnixMilli()
 				queriers[2].cache.ForgetLocally()
+				queriers[3].cache.ForgetLocally()
 				for k, q := range queriers {
 					from := time.Now()
 					code, body := q.ask(b.Context(), "/api/v1/query_range", rangeParams(query, ms-6*hourMs, ms, 15_000))
@@ -49,16 +52,34 @@ func BenchmarkDashboard(b *testing.B) {
 				}
 			}
 			refresh(0)
-			took = [3]time.Duration{}
+			took = [4]time.Duration{}
 			i := 0
 			for b.Loop() {
 				i = i%refreshes + 1
 				refresh(i)
 			}
-			for k, name := range []string{"uncached", "memory", "redis"} {
+			for k, name := range []string{"uncached", "memory", "redis", "miss"} {
 				b.ReportMetric(took[k].Seconds()*1000/float64(b.N), "ms/"+name)
 			}
 			b.ReportMetric(float64(size), "bytes")
+		})
+	}
+}
+
+// BenchmarkInstant asks for the newest value of a series again and again.
+func BenchmarkInstant(b *testing.B) {
+	s := openStore(b)
+	end := time.Now().Truncate(15 * time.Second)
+	fill(b, s, end.Add(-10*time.Minute), end)
+	params := url.Values{"query": {`rate(requests_total{instance="host7"}[1m])`}}
+	for name, config := range map[string]cache.Config{"uncached": {}, "remembered": cache.DefaultConfig()} {
+		q := newQuerier(b, setup{remember: true, store: s, config: config})
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if code, body := q.ask(b.Context(), "/api/v1/query", params); code != 200 {
+					b.Fatal(body)
+				}
+			}
 		})
 	}
 }

@@ -53,6 +53,9 @@ type Engine struct {
 	changes changes
 	hot     hot
 	metrics *metrics
+
+	// assembling bounds the answers that are put together at once: they take memory, and perhaps no turn of the engine.
+	assembling chan struct{}
 }
 
 var _ prom.QueryEngine = (*Engine)(nil)
@@ -71,6 +74,7 @@ func New(o Options) *Engine {
 		e.shared = &shared{client: o.Redis, ttl: o.Config.TTL, logger: o.Logger, metrics: e.metrics, now: o.Now}
 	}
 	e.changes = changes{reader: o.Changes, now: o.Now, known: map[string]knownChanges{}}
+	e.assembling = make(chan struct{}, max(1, o.Query.MaxConcurrency))
 	e.hot = hot{now: o.Now, flights: map[string]*flight{}}
 	return e
 }

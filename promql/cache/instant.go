@@ -2,14 +2,13 @@ package cache
 
 import (
 	"context"
+	"time"
 
 	"github.com/metricstream/metricstream/promql"
 	"github.com/metricstream/metricstream/promql/plan"
 	"github.com/metricstream/metricstream/store"
 	"github.com/prometheus/prometheus/model/timestamp"
 	prom "github.com/prometheus/prometheus/promql"
-
-	"time"
 )
 
 // instantQuery is evaluated once for all who ask for the same within a second.
@@ -19,13 +18,19 @@ type instantQuery struct {
 	opts   prom.QueryOpts
 	text   string
 	at     time.Time
+
+	cached plan.Cached
 }
+
+// Cached says, after Exec, whether the answer was remembered.
+func (q *instantQuery) Cached() plan.Cached { return q.cached }
 
 // Plan returns the plan of the query.
 func (q *instantQuery) Plan() *plan.Plan { return planOf(q.Query) }
 
 // Exec answers the query. Those that leave the time to the server share an answer whatever their times are.
 func (q *instantQuery) Exec(ctx context.Context) *prom.Result {
+	q.cached = plan.Cached{Result: bypass, Steps: 1}
 	if store.Fresh(ctx) || promql.NoStore(ctx) || q.opts != nil && q.opts.EnablePerStepStats() {
 		return q.Query.Exec(ctx)
 	}
@@ -65,4 +70,10 @@ func (q *instantQuery) lead(ctx context.Context, key string, f *flight) *prom.Re
 	return res
 }
 
-func (q *instantQuery) count(source string) { q.engine.metrics.hot.WithLabelValues(source).Inc() }
+func (q *instantQuery) count(source string) {
+	q.engine.metrics.hot.WithLabelValues(source).Inc()
+	q.cached.Result = miss
+	if source != evaluatedNow {
+		q.cached.Result, q.cached.Remembered = hit, 1
+	}
+}

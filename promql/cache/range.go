@@ -84,7 +84,13 @@ func (q *rangeQuery) Exec(ctx context.Context) *prom.Result {
 	if fresh > 0 {
 		result = partial
 	}
+	select {
+	case q.engine.assembling <- struct{}{}:
+	case <-ctx.Done():
+		return q.whole(ctx, bypass, "its time is over")
+	}
 	answer, ok := q.assemble(ctx, look, pieces)
+	<-q.engine.assembling
 	if !ok {
 		return q.remember(ctx, look)
 	}
@@ -98,6 +104,9 @@ const (
 
 	// maxFresh is how many ranges are evaluated apart from each other.
 	maxFresh = 4
+
+	// maxTimeMs is far in the future, and far from the end of the numbers.
+	maxTimeMs = 1 << 50
 )
 
 // usable returns the shape of the query, or why nothing that is remembered is to be used for it.
@@ -109,7 +118,7 @@ func (q *rangeQuery) usable(ctx context.Context, g grid) (*shape, string) {
 		return nil, "Cache-Control"
 	case q.opts != nil && q.opts.EnablePerStepStats():
 		return nil, "statistics of each step"
-	case g.count < 2 || g.first < 0 || q.step%time.Millisecond != 0:
+	case g.count < 2 || g.first < 0 || g.last() > maxTimeMs || g.step > maxBlockMs/leastSteps || q.step%time.Millisecond != 0:
 		return nil, "the times of its evaluation"
 	}
 	for _, s := range planOf(q.Query).Selectors {

@@ -91,12 +91,19 @@ type setup struct {
 	config  cache.Config
 	now     func() time.Time
 	build   string
+
+	// remember is whether what the tiers cover is remembered for some seconds, as it is in the program.
+	remember bool
 }
 
 func newQuerier(t testing.TB, s setup) *querier {
 	t.Helper()
 	q := &querier{mux: http.NewServeMux(), registry: prometheus.NewRegistry()}
-	raw, rollups := access.New(s.store), access.NewRollups(s.store)
+	raw := access.New(s.store)
+	var rollups rollup.Reader = access.NewRollups(s.store)
+	if s.remember {
+		rollups = tiered.Remember(rollups)
+	}
 	evaluator := tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: rollups})
 	t.Cleanup(func() { _ = evaluator.Close() })
 	var engine prom.QueryEngine = evaluator
