@@ -94,6 +94,14 @@ func (w *world) OpenErasures(context.Context) (all []db.Erasure, err error) {
 	return all, err
 }
 
+func (w *world) ErasuresVersion(context.Context) (int64, error) {
+	sum := int64(len(w.erasures))
+	for _, e := range w.erasures {
+		sum += e.Revision
+	}
+	return sum, w.call(func() error { return nil })
+}
+
 func (w *world) CountErasures(context.Context) (map[string]int, error) {
 	out := map[string]int{}
 	for _, e := range w.erasures {

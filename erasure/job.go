@@ -19,6 +19,8 @@ import (
 
 // Ledger keeps the requests, see [db.DB].
 type Ledger interface {
+	// ErasuresVersion returns another number after each change of what OpenErasures returns.
+	ErasuresVersion(ctx context.Context) (int64, error)
 	OpenErasures(ctx context.Context) ([]db.Erasure, error)
 	CountErasures(ctx context.Context) (map[string]int, error)
 	SaveErasure(ctx context.Context, e db.Erasure) (db.Erasure, error)
@@ -100,6 +102,7 @@ type Job struct {
 	Options
 	metrics *metrics
 	noted   time.Time // when progress was written last
+	idle    int64     // the version of which there was nothing to do
 }
 
 // NewJob returns a job that Run starts.
@@ -156,13 +159,17 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 		j.metrics.none()
 		return nil
 	}
-	open, err := j.Ledger.OpenErasures(ctx)
+	version, err := j.Ledger.ErasuresVersion(ctx)
 	if err != nil {
 		return err
 	}
 	look := j.Now().Sub(*looked) >= lookAfter
-	if len(open) == 0 && !look {
+	if version == j.idle && !look {
 		return nil
+	}
+	open, err := j.Ledger.OpenErasures(ctx)
+	if err != nil {
+		return err
 	}
 	if err := j.count(ctx, open); err != nil {
 		return err
@@ -193,6 +200,7 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 			}
 		}
 	}
+	j.idle = version // what was changed since is looked at once more
 	return nil
 }
 

@@ -9,14 +9,18 @@ import (
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
-// Source tells readers of a topic what was erased of it.
+// Source tells readers of a topic what was erased of it. One goroutine at a time may ask for the entries.
 type Source struct {
 	ledger Ledger
 	topic  string
+
+	// known are the entries of a version, which are not read again.
+	version int64
+	known   []list.Entry
 }
 
 // NewSource returns the source of a topic's list.
-func NewSource(l Ledger, topic string) *Source { return &Source{l, topic} }
+func NewSource(l Ledger, topic string) *Source { return &Source{ledger: l, topic: topic, version: -1} }
 
 // EntryOf returns the entry of the list that an erasure has, without its keys.
 func EntryOf(e db.Erasure) list.Entry {
@@ -32,6 +36,10 @@ func EntryOf(e db.Erasure) list.Entry {
 
 // Erasures returns the entries that are in force, without their keys.
 func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
+	version, err := s.ledger.ErasuresVersion(ctx)
+	if err != nil || version == s.version {
+		return s.known, err
+	}
 	open, err := s.ledger.OpenErasures(ctx)
 	if err != nil {
 		return nil, err
@@ -42,6 +50,7 @@ func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 			out = append(out, EntryOf(e))
 		}
 	}
+	s.version, s.known = version, out
 	return out, nil
 }
 

@@ -48,6 +48,9 @@ type Erased struct {
 type erasedState struct {
 	version uint64
 	entries []*erasedEntry
+
+	// last is, by generation and partition, the end behind which no entry is about a record.
+	last map[string]map[int32]int64
 }
 
 type erasedEntry struct {
@@ -118,7 +121,7 @@ func (e *Erased) Refresh(ctx context.Context) error {
 // nothing has changed.
 func (s *erasedState) with(entries []list.Entry) (next *erasedState, done []*erasedEntry) {
 	known := map[string]*erasedEntry{}
-	next = &erasedState{version: 1}
+	next = &erasedState{version: 1, last: map[string]map[int32]int64{}}
 	if s != nil {
 		next.version = s.version + 1
 		for _, entry := range s.entries {
@@ -136,11 +139,24 @@ func (s *erasedState) with(entries []list.Entry) (next *erasedState, done []*era
 			}
 		}
 		next.entries = append(next.entries, entry)
+		next.cover(fresh.Generation, fresh.Ends)
 	}
 	if same {
 		return s, nil
 	}
 	return next, done
+}
+
+// cover adds the ends of an entry.
+func (s *erasedState) cover(generation string, ends map[int32]int64) {
+	last := s.last[generation]
+	if last == nil {
+		last = map[int32]int64{}
+		s.last[generation] = last
+	}
+	for p, end := range ends {
+		last[p] = max(last[p], end)
+	}
 }
 
 // await waits until the list was read once.
@@ -179,6 +195,9 @@ func (e *Erased) of(ctx context.Context, generation string, partition int32, off
 			return nil, err
 		}
 		s = e.state.Load()
+	}
+	if offset >= s.last[generation][partition] {
+		return nil, nil
 	}
 	var out []*list.Entry
 	for _, entry := range s.entries {

@@ -190,6 +190,16 @@ func (d *DB) NoteErasure(ctx context.Context, e Erasure, progress string) error 
 	})
 }
 
+// ErasuresVersion returns a number that grows with every change of an erasure.
+func (d *DB) ErasuresVersion(ctx context.Context) (v int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	if err := d.sql.QueryRowContext(ctx, "SELECT COUNT(*) + COALESCE(SUM(revision), 0) FROM erasures").Scan(&v); err != nil {
+		return 0, fmt.Errorf("cannot read the version of the erasures: %w", err)
+	}
+	return v, nil
+}
+
 // CountErasures counts the erasures by their states.
 func (d *DB) CountErasures(ctx context.Context) (map[string]int, error) {
 	type count struct {

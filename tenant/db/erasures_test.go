@@ -89,6 +89,9 @@ func TestErasures(t *testing.T) {
 		if e, err = d.SaveErasure(ctx, e); err != nil {
 			t.Fatal(err)
 		}
+		if v, err := d.ErasuresVersion(ctx); err != nil || v != 1+e.Revision {
+			t.Errorf("version %d, %v, of the revision %d", v, err, e.Revision)
+		}
 		if open, err := d.OpenErasures(ctx); err != nil || len(open) != 0 || keys() != "" {
 			t.Errorf("when the log holds nothing of it: %v, %v", open, err)
 		}

@@ -179,7 +179,8 @@ func (s sqlTables) count(q string) (n uint64) {
 func TestErasure(t *testing.T) {
 	t.Parallel()
 	dsn := clickhouse(t)
-	meta := []string{"--metadata.dsn=" + testenv.StartPostgres(t).DSN}
+	postgres := testenv.StartPostgres(t)
+	meta := []string{"--metadata.dsn=" + postgres.DSN}
 	shared := []string{"--kafka.brokers=" + testenv.StartKafka(t).Address, "--kafka.topic=erasure", "--clickhouse.dsn=" + dsn}
 	config := filepath.Join(t.TempDir(), "metricstream.yml")
 	if err := os.WriteFile(config, []byte("rollup: {min_samples: 1}\n"), 0o644); err != nil {
@@ -230,6 +231,14 @@ func TestErasure(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("delete_series answered %d", resp.StatusCode)
 	}
+	// Without the metadata the erasure waits, and what is written is read nevertheless.
+	postgres.Kill()
+	now := time.Now().UnixMilli()
+	if code := postSamples(receiver.url, "", now, 1, 2, map[string]string{"__name__": "meanwhile"}); code != http.StatusNoContent {
+		t.Errorf("write answered %d", code)
+	}
+	eventually(t, time.Minute, "samples without PostgreSQL", func() error { return count(querier.url, "meanwhile", now, 2) })
+	postgres.Restart()
 	var part db.Erasure
 	eventually(t, time.Minute, "the part to be erased", func() error {
 		administer(t, "GET", consumer.url, strings.TrimPrefix(resp.Header.Get("Location"), "/api/v1/admin"), "", &part)
