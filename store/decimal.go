@@ -1,6 +1,9 @@
 package store
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Decimal is a float64 as the tables hold it: Mant / 10^-Exp for an Exp of -17 to 0, or the bits of the float
 // themselves where Exp is [RawExp]. Every float64 has such a form and comes back bit for bit, the sign of
@@ -94,4 +97,27 @@ func (d Decimal) Float() float64 {
 	default:
 		return math.Float64frombits(uint64(d.Mant))
 	}
+}
+
+// AppendFloats appends the floats of decimals that have the same exponent.
+func AppendFloats(dst []float64, exp int8, mants []int64) []float64 {
+	from := len(dst)
+	dst = slices.Grow(dst, len(mants))[:from+len(mants)]
+	out := dst[from:]
+	switch {
+	case exp == 0:
+		for i, m := range mants {
+			out[i] = float64(m)
+		}
+	case exp < 0 && exp >= -maxDecimals:
+		by := pow10[-exp]
+		for i, m := range mants {
+			out[i] = float64(m) / by
+		}
+	default:
+		for i, m := range mants {
+			out[i] = math.Float64frombits(uint64(m))
+		}
+	}
+	return dst
 }

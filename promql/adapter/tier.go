@@ -35,7 +35,7 @@ type tierRead struct {
 // readTier returns the series that the engine gets for a selector of a plan.
 func (q *querier) readTier(ctx context.Context, sel *plan.Selector, s store.Selection) ([]storage.Series, annotations.Annotations, error) {
 	t := &tierRead{q: q, sel: sel, tenant: s.Tenant}
-	columns := rollup.LastColumns
+	columns := rollup.LastColumns | rollup.StaleColumn
 	if !sel.Instant() {
 		var ok bool
 		if t.function, ok = kernel.Of(sel.Function); !ok {

@@ -3,6 +3,7 @@ package tiered_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -36,17 +37,29 @@ func writeYear(b *testing.B, s *clickhouse.Store, list []store.Series) {
 		b.Fatal(err)
 	}
 	var states []rollup.HourState
+	rng := rand.New(rand.NewPCG(1, 2))
+	values := make([]float64, len(list))
 	for hour := int64(1); hour <= yearHours; hour += 24 {
-		batch := &rollup.Batch{Tier: rollup.Hour, Version: 1}
-		for _, one := range list {
+		batch := &rollup.Batch{Tier: rollup.Hour, Version: uint64(hour)}
+		for i, one := range list {
 			r := rollup.Series{Key: one.Key}
 			for h := hour; h < hour+24 && h <= yearHours; h++ {
 				end := baseMs + h*hourMs
-				v := float64(h*3600 + int64(one.Key.ID%1000))
-				r.Rows.Append(rollup.Row{
-					EndMs: end, N: 240, FirstMs: end - hourMs + 15_000, First: v, LastMs: end, Last: v + 3000, PrevMs: end - 15_000, Prev: v + 2990,
-					Sum: 240 * v, Min: v, Max: v + 3000, Changes: 239, M2: 12.5,
-				}, rollup.AllColumns)
+				row := rollup.Row{
+					EndMs: end, N: 240, FirstMs: end - hourMs + 1 + int64(one.Key.ID%15_000), LastMs: end - 15_000 + 1 + int64(one.Key.ID%15_000),
+					First: values[i] + float64(rng.IntN(30)), Changes: uint32(200 + rng.IntN(40)), M2: float64(rng.IntN(1e9)),
+				}
+				row.PrevMs = row.LastMs - 15_000
+				values[i] = row.First + float64(2000+rng.IntN(2000))
+				row.Last, row.Min, row.Max = values[i], row.First, values[i]
+				row.Prev = row.Last - float64(rng.IntN(30))
+				row.Sum = 120*(row.First+row.Last) + float64(rng.IntN(20_000))
+				if rng.IntN(700) == 0 {
+					row.Comp, row.Resets, row.Min = row.Last, 1, 0
+					values[i] = float64(rng.IntN(1000))
+					row.Last = values[i]
+				}
+				r.Rows.Append(row, rollup.AllColumns)
 			}
 			batch.Series = append(batch.Series, r)
 		}

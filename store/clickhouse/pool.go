@@ -26,14 +26,42 @@ func newPool(options ch.Options, addresses []string, maxConnections int) *pool {
 	return &pool{options: options, addresses: addresses, slots: make(chan struct{}, maxConnections)}
 }
 
-// do runs one statement. mayRepeat is asked before a second try whether nothing of the first has been used.
-func (p *pool) do(ctx context.Context, q ch.Query, mayRepeat func() bool) error {
+// reserve waits for one connection, and takes up to most of them where more are free: nobody who has some waits for
+// others. What it returns is to be given to free.
+func (p *pool) reserve(ctx context.Context, most int) (int, error) {
 	select {
 	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
+	for n := 1; n < most; n++ {
+		select {
+		case p.slots <- struct{}{}:
+		default:
+			return n, nil
+		}
+	}
+	return max(1, most), nil
+}
+
+func (p *pool) free(reserved int) {
+	for range reserved {
+		<-p.slots
+	}
+}
+
+// do runs one statement. mayRepeat is asked before a second try whether nothing of the first has been used.
+func (p *pool) do(ctx context.Context, q ch.Query, mayRepeat func() bool) error {
+	reserved, err := p.reserve(ctx, 1)
+	if err != nil {
+		return err
+	}
+	defer p.free(reserved)
+	return p.run(ctx, q, mayRepeat)
+}
+
+// run is do on a connection that has been reserved.
+func (p *pool) run(ctx context.Context, q ch.Query, mayRepeat func() bool) error {
 	c, reused, err := p.acquire(ctx)
 	if err != nil {
 		return err

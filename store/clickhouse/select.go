@@ -21,6 +21,16 @@ func (s *Store) query(ctx context.Context, name string, st sqlgen.Statement, q c
 
 // queryOn is query on connections of one kind. What runs on besides must not wait for another statement.
 func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Statement, q ch.Query, onBlock func(rows int) error) error {
+	reserved, err := p.reserve(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("cannot read %s from ClickHouse: %w", name, context.Cause(ctx))
+	}
+	defer p.free(reserved)
+	return s.queryReserved(ctx, p, name, st, q, onBlock)
+}
+
+// queryReserved is queryOn on a connection that has been reserved.
+func (s *Store) queryReserved(ctx context.Context, p *pool, name string, st sqlgen.Statement, q ch.Query, onBlock func(rows int) error) error {
 	q.Body = st.Text
 	for _, param := range st.Params {
 		q.Parameters = append(q.Parameters, proto.Parameter{Key: param.Name, Value: param.Value})
@@ -47,7 +57,7 @@ func (s *Store) queryOn(ctx context.Context, p *pool, name string, st sqlgen.Sta
 	begin := time.Now()
 	ctx, span := statementSpan(ctx, "select", name)
 	err := s.breaker.Do(ctx, func() error {
-		if err := p.do(ctx, q, func() bool { return total == 0 }); stopped == nil {
+		if err := p.run(ctx, q, func() bool { return total == 0 }); stopped == nil {
 			return err
 		}
 		return nil

@@ -11,7 +11,7 @@ import (
 
 // needs returns the columns that a read of some columns of rows needs; starts says whether a series has start timestamps.
 func (c *tierColumns) needs(want rollup.Columns, starts bool) proto.Results {
-	names := []string{"metric", "id", "bucket", "ver", "n", "flags", "stale_o"}
+	names := []string{"metric", "id", "bucket", "ver", "n", "flags"}
 	add := func(of rollup.Columns, more ...string) {
 		if want&of != 0 {
 			names = append(names, more...)
@@ -34,6 +34,7 @@ func (c *tierColumns) needs(want rollup.Columns, starts bool) proto.Results {
 	add(rollup.CompColumn|rollup.ResetsColumn, "resets")
 	add(rollup.ChangesColumn, "changes")
 	add(rollup.M2Column, "m2")
+	add(rollup.StaleColumn, "stale_o")
 	all := c.columns()
 	out := make(proto.Results, len(names))
 	for i, name := range names {
@@ -48,6 +49,8 @@ type rowsReader struct {
 	want   rollup.Columns
 	stepMs int64
 	lastV  uint64 // the version of the last row that was appended
+
+	first, space []int64 // mantissas
 }
 
 // appendRows appends rows i to j, which are of one series and in order of time. Of the rows of one bucket that with the
@@ -74,16 +77,16 @@ func (d *rowsReader) appendRows(r *rollup.Rows, i, j int) {
 // appendRun appends rows of different buckets.
 func (d *rowsReader) appendRun(r *rollup.Rows, i, j int) {
 	c := d.c
-	for k := i; k < j; k++ {
-		end := int64(c.buckets[k]) * minuteMs
-		r.EndsMs = append(r.EndsMs, end)
-		r.Flags = append(r.Flags, rollup.Flags(c.flags[k]))
-		stale := int64(0)
-		if o := c.staleO[k]; o != 0 {
-			stale = end - int64(o-1)
-		}
-		r.StaleMs = append(r.StaleMs, stale)
+	ends, tail := grow(r.EndsMs, j-i)
+	for k, b := range c.buckets[i:j] {
+		tail[k] = int64(b) * minuteMs
 	}
+	r.EndsMs = ends
+	flags, some := grow(r.Flags, j-i)
+	for k, f := range c.flags[i:j] {
+		some[k] = rollup.Flags(f)
+	}
+	r.Flags = flags
 	r.N = append(r.N, c.ns[i:j]...)
 	if d.want&rollup.ResetsColumn != 0 {
 		r.Resets = append(r.Resets, c.resets[i:j]...)
@@ -94,24 +97,39 @@ func (d *rowsReader) appendRun(r *rollup.Rows, i, j int) {
 	if d.want&rollup.M2Column != 0 {
 		r.M2 = append(r.M2, c.m2[i:j]...)
 	}
-	d.appendTimes(r, i, j)
+	d.appendTimes(r, tail, i, j)
 	d.appendValues(r, i, j)
 }
 
-func (d *rowsReader) appendTimes(r *rollup.Rows, i, j int) {
+func (d *rowsReader) appendTimes(r *rollup.Rows, ends []int64, i, j int) {
 	c := d.c
-	for k := i; k < j; k++ {
-		end := int64(c.buckets[k]) * minuteMs
-		if d.want&rollup.FirstColumns != 0 {
-			r.FirstMs = append(r.FirstMs, timeIf(c.ns[k] > 0, end-d.stepMs+int64(c.firstO[k])))
-			r.FirstStartMs = append(r.FirstStartMs, startOf(c.firstSt, k))
+	ns := c.ns[i:j]
+	var out []int64
+	if d.want&rollup.FirstColumns != 0 {
+		r.FirstMs, out = grow(r.FirstMs, j-i)
+		for k, o := range c.firstO[i:j] {
+			out[k] = timeIf(ns[k] > 0, ends[k]-d.stepMs+int64(o))
 		}
-		if d.want&rollup.LastColumns != 0 {
-			r.LastMs = append(r.LastMs, timeIf(c.ns[k] > 0, end-int64(c.lastO[k])))
-			r.LastStartMs = append(r.LastStartMs, startOf(c.lastSt, k))
+		r.FirstStartMs = appendStarts(r.FirstStartMs, c.firstSt, i, j)
+	}
+	if d.want&rollup.LastColumns != 0 {
+		r.LastMs, out = grow(r.LastMs, j-i)
+		for k, o := range c.lastO[i:j] {
+			out[k] = timeIf(ns[k] > 0, ends[k]-int64(o))
 		}
-		if d.want&rollup.PrevColumns != 0 {
-			r.PrevMs = append(r.PrevMs, timeIf(c.ns[k] > 1, end-int64(c.lastO[k])-int64(c.prevO[k])))
+		r.LastStartMs = appendStarts(r.LastStartMs, c.lastSt, i, j)
+	}
+	if d.want&rollup.PrevColumns != 0 {
+		r.PrevMs, out = grow(r.PrevMs, j-i)
+		lasts := c.lastO[i:j]
+		for k, o := range c.prevO[i:j] {
+			out[k] = timeIf(ns[k] > 1, ends[k]-int64(lasts[k])-int64(o))
+		}
+	}
+	if d.want&rollup.StaleColumn != 0 {
+		r.StaleMs, out = grow(r.StaleMs, j-i)
+		for k, o := range c.staleO[i:j] {
+			out[k] = timeIf(o != 0, ends[k]-int64(o)+1)
 		}
 	}
 }
@@ -123,71 +141,70 @@ func timeIf(there bool, ms int64) int64 {
 	return 0
 }
 
-// startOf returns a start timestamp of a column that may not have been asked for.
-func startOf(col proto.ColInt64, i int) int64 {
-	if len(col) == 0 {
-		return 0
+// appendStarts appends start timestamps, of a column that may not have been asked for because there are none.
+func appendStarts(dst []int64, column proto.ColInt64, i, j int) []int64 {
+	if len(column) > 0 {
+		return append(dst, column[i:j]...)
 	}
-	return col[i]
+	dst, tail := grow(dst, j-i)
+	clear(tail)
+	return dst
 }
 
+// appendValues puts the values together again.
 func (d *rowsReader) appendValues(r *rollup.Rows, i, j int) {
-	c := d.c
-	first := func(k int) int64 { return c.against(k, c.last[k], c.firstD[k]) }
+	const all = rollup.FirstColumns | rollup.LastColumns | rollup.PrevColumns | rollup.SumColumn | rollup.MinColumn | rollup.MaxColumn | rollup.CompColumn
+	if d.want&all == 0 {
+		return
+	}
+	for exps := d.c.exps; i < j; {
+		same := i + 1
+		for same < j && exps[same] == exps[i] {
+			same++
+		}
+		d.appendAlike(r, i, same)
+		i = same
+	}
+}
+
+// appendAlike appends the values of rows that have the same exponent.
+func (d *rowsReader) appendAlike(r *rollup.Rows, i, j int) {
+	c, exp, last := d.c, d.c.exps[i], d.c.last[i:j]
 	if d.want&rollup.LastColumns != 0 {
-		r.Last = c.appendFloats(r.Last, i, j, func(k int) int64 { return c.last[k] })
+		r.Last = store.AppendFloats(r.Last, exp, last)
+	}
+	if d.want&(rollup.FirstColumns|rollup.MinColumn) != 0 {
+		d.first = less(d.first, exp, last, c.firstD[i:j])
 	}
 	if d.want&rollup.FirstColumns != 0 {
-		r.First = c.appendFloats(r.First, i, j, first)
-	}
-	if d.want&rollup.PrevColumns != 0 {
-		r.Prev = c.appendFloats(r.Prev, i, j, func(k int) int64 {
-			if c.ns[k] < 2 {
-				return 0
-			}
-			return c.against(k, c.last[k], c.prevD[k])
-		})
+		r.First = store.AppendFloats(r.First, exp, d.first)
 	}
 	if d.want&rollup.MinColumn != 0 {
-		r.Min = c.appendFloats(r.Min, i, j, func(k int) int64 { return c.against(k, first(k), c.minD[k]) })
+		d.space = less(d.space, exp, d.first, c.minD[i:j])
+		r.Min = store.AppendFloats(r.Min, exp, d.space)
+	}
+	if d.want&rollup.PrevColumns != 0 {
+		d.space = less(d.space, exp, last, c.prevD[i:j])
+		r.Prev = store.AppendFloats(r.Prev, exp, d.space)
+		prev := r.Prev[len(r.Prev)-(j-i):]
+		for k, n := range c.ns[i:j] {
+			if n < 2 {
+				prev[k] = 0
+			}
+		}
 	}
 	if d.want&rollup.MaxColumn != 0 {
-		r.Max = c.appendFloats(r.Max, i, j, func(k int) int64 {
-			if c.exps[k] == store.RawExp {
-				return c.last[k] ^ c.maxD[k]
-			}
-			return c.last[k] + c.maxD[k]
-		})
+		d.space = more(d.space, exp, last, c.maxD[i:j])
+		r.Max = store.AppendFloats(r.Max, exp, d.space)
 	}
 	if d.want&rollup.SumColumn != 0 {
-		r.Sum = c.appendFloats(r.Sum, i, j, func(k int) int64 { return c.product(k, c.ns[k], c.sumD[k]) })
+		d.space = product(d.space, exp, last, c.ns[i:j], c.sumD[i:j])
+		r.Sum = store.AppendFloats(r.Sum, exp, d.space)
 	}
 	if d.want&rollup.CompColumn != 0 {
-		r.Comp = c.appendFloats(r.Comp, i, j, func(k int) int64 { return c.product(k, c.resets[k], c.compD[k]) })
+		d.space = product(d.space, exp, last, c.resets[i:j], c.compD[i:j])
+		r.Comp = store.AppendFloats(r.Comp, exp, d.space)
 	}
-}
-
-// against is the mantissa that is stored as its difference to another.
-func (c *tierColumns) against(k int, other, d int64) int64 {
-	if c.exps[k] == store.RawExp {
-		return other ^ d
-	}
-	return other - d
-}
-
-// product is the mantissa that is stored as its difference to a multiple of the last.
-func (c *tierColumns) product(k int, times uint32, d int64) int64 {
-	if c.exps[k] == store.RawExp {
-		return c.last[k] ^ d
-	}
-	return int64(times)*c.last[k] - d
-}
-
-func (c *tierColumns) appendFloats(dst []float64, i, j int, mant func(k int) int64) []float64 {
-	for k := i; k < j; k++ {
-		dst = append(dst, store.Decimal{Exp: c.exps[k], Mant: mant(k)}.Float())
-	}
-	return dst
 }
 
 // truncate leaves the first n rows.

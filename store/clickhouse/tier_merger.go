@@ -10,89 +10,105 @@ import (
 // tierMerger makes series of the rows of a tier, as merger does of samples. The memory of one series is used for the next.
 type tierMerger struct {
 	series     []foundSeries // sorted by key
+	streams    []*tierStream // in order of time
 	histograms map[store.Key][]rollup.HistogramRow
 	max        int // rows; 0 is no limit
 	yield      func(*rollup.Series) error
 	limits     *prometheus.CounterVec
-	rows       rowsReader
 
-	next    int // the series before it are done or current
-	open    bool
+	next    int // the series before it are done
 	current rollup.Series
 	total   int
 }
 
-// add takes a block of rows.
-func (m *tierMerger) add(rows int) error {
-	c := m.rows.c
-	if m.total += rows; m.max > 0 && m.total > m.max {
-		return samplesLimit(m.limits, m.max)
+func (m *tierMerger) stop() {
+	for _, t := range m.streams {
+		t.stop()
 	}
-	for i := 0; i < rows; {
-		key, j := store.Key{Metric: c.keys.metrics[i], ID: c.keys.ids[i]}, i+1
-		for j < rows && c.keys.ids[j] == key.ID && c.keys.metrics[j] == key.Metric {
-			j++
+}
+
+// merge hands on all series that have rows.
+func (m *tierMerger) merge() error {
+	for {
+		key, ok, err := m.smallest()
+		if err != nil {
+			return err
 		}
-		if !m.open || m.current.Key != key {
-			if err := m.begin(key); err != nil {
+		for m.next < len(m.series) && (!ok || m.series[m.next].key.Compare(key) < 0) {
+			if err := m.onlyHistograms(); err != nil {
 				return err
 			}
 		}
-		if m.open && m.current.Key == key {
-			m.rows.appendRows(&m.current.Rows, i, j)
+		if !ok {
+			return nil
 		}
-		i = j
-	}
-	return nil
-}
-
-// begin hands on the current series and those before key that have only histograms, and opens that of key.
-func (m *tierMerger) begin(key store.Key) error {
-	if err := m.end(); err != nil {
-		return err
-	}
-	for ; m.next < len(m.series) && m.series[m.next].key.Compare(key) < 0; m.next++ {
-		m.start()
-		if err := m.end(); err != nil {
+		if err := m.one(key); err != nil {
 			return err
 		}
 	}
-	if m.next < len(m.series) && m.series[m.next].key == key {
-		m.start()
-		m.next++
+}
+
+// smallest returns the smallest key that a stream has rows of.
+func (m *tierMerger) smallest() (key store.Key, ok bool, err error) {
+	for _, t := range m.streams {
+		if err := m.advance(t); err != nil {
+			return key, false, err
+		}
+		if t.ended() {
+			continue
+		}
+		if k := t.keyAt(t.at); !ok || k.Compare(key) < 0 {
+			key, ok = k, true
+		}
+	}
+	return key, ok, nil
+}
+
+func (m *tierMerger) advance(t *tierStream) error {
+	rows, err := t.next()
+	if err != nil {
+		return err
+	}
+	if m.total += rows; m.max > 0 && m.total > m.max {
+		return samplesLimit(m.limits, m.max)
 	}
 	return nil
 }
 
-func (m *tierMerger) start() {
-	m.open = true
-	f := &m.series[m.next]
-	truncate(&m.current.Rows, 0)
-	m.current.Key, m.current.Labels, m.current.Histograms = f.key, f.labels, m.histograms[f.key]
-}
-
-// end hands on the current series if it has rows.
-func (m *tierMerger) end() error {
-	if !m.open {
-		return nil
+// one takes the rows of a series out of all streams, and hands it on if it is among those that are looked for.
+func (m *tierMerger) one(key store.Key) error {
+	var rows *rollup.Rows
+	if m.next < len(m.series) && m.series[m.next].key == key {
+		m.start()
+		rows = &m.current.Rows
 	}
-	m.open = false
-	if len(m.current.Rows.EndsMs) == 0 && len(m.current.Histograms) == 0 {
+	for _, t := range m.streams {
+		for !t.ended() && t.keyAt(t.at) == key {
+			t.take(key, rows)
+			if err := m.advance(t); err != nil {
+				return err
+			}
+		}
+	}
+	if rows == nil {
 		return nil
 	}
 	return m.yield(&m.current)
 }
 
-// finish hands on all series that are left.
-func (m *tierMerger) finish() error {
-	if err := m.end(); err != nil {
-		return err
+// start makes the next series the current one.
+func (m *tierMerger) start() {
+	f := &m.series[m.next]
+	m.next++
+	truncate(&m.current.Rows, 0)
+	m.current.Key, m.current.Labels, m.current.Histograms = f.key, f.labels, m.histograms[f.key]
+}
+
+// onlyHistograms hands on the next series, which has no other rows, if it has any.
+func (m *tierMerger) onlyHistograms() error {
+	m.start()
+	if len(m.current.Histograms) == 0 {
+		return nil
 	}
-	for ; m.next < len(m.series); m.next++ {
-		m.start()
-		if err := m.end(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.yield(&m.current)
 }

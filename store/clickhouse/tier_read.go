@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/ch-go/proto"
 
@@ -11,8 +13,11 @@ import (
 )
 
 // SelectRollups reads the rows of a tier; see [rollup.Reader]. It looks at the tables alone: which of their rows are
-// complete is said by Coverage. The connection is held while yield runs; it is one of those that only such reads use, so yield
+// complete is said by Coverage. Connections are held while yield runs; they are of those that only such reads use, so yield
 // may read raw.
+//
+// The time is read in stretches, each by a statement of its own. One statement would have the server merge all partitions,
+// row by row, on one core, which costs more than reading them; here the rows of a series are only appended.
 func (s *Store) SelectRollups(ctx context.Context, sel rollup.Selection, yield func(*rollup.Series) error) error {
 	table, ok := tierTables[sel.Tier]
 	if !ok {
@@ -22,23 +27,41 @@ func (s *Store) SelectRollups(ctx context.Context, sel rollup.Selection, yield f
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	p := sqlgen.Points{Keys: keysOf(found), MinMs: sel.MinMs, MaxMs: sel.MaxMs}
 	histograms, err := s.readTierHistograms(ctx, sel, found)
 	if err != nil {
 		return err
 	}
-	var c tierColumns
+	held, err := s.tiers.reserve(ctx, streamsFor(sel, len(found)))
+	if err != nil {
+		return fmt.Errorf("cannot read %s from ClickHouse: %w", table, context.Cause(ctx))
+	}
+	defer s.tiers.free(held)
+	m := &tierMerger{series: found, histograms: histograms, max: sel.MaxSamples, yield: yield, limits: s.metrics.limits}
+	defer m.stop()
+	for _, p := range stretches(sel, held) {
+		p.Keys = keysOf(found)
+		m.streams = append(m.streams, s.streamTier(ctx, table, sel, found, p))
+	}
+	return m.merge()
+}
+
+// streamTier begins to read the rows of one stretch of time.
+func (s *Store) streamTier(ctx context.Context, table string, sel rollup.Selection, found []foundSeries, p sqlgen.Points) *tierStream {
+	t := &tierStream{}
+	columns := t.c.needs(sel.Columns, len(keysWith(found, store.HasStarts)) > 0)
+	if one := found[0].key.Metric; one == found[len(found)-1].key.Metric {
+		t.metric = one
+		columns = slices.DeleteFunc(columns, func(c proto.ResultColumn) bool { return c.Name == "metric" })
+	}
+	t.rows = rowsReader{c: &t.c, want: sel.Columns, stepMs: sel.Tier.StepMs()}
 	q := withKeys(p)
-	columns := c.needs(sel.Columns, len(keysWith(found, store.HasStarts)) > 0)
 	q.Result = columns
-	m := &tierMerger{
-		series: found, histograms: histograms, max: sel.MaxSamples, yield: yield, limits: s.metrics.limits,
-		rows: rowsReader{c: &c, want: sel.Columns, stepMs: sel.Tier.StepMs()},
-	}
-	if err := s.queryOn(ctx, s.tiers, table, p.Tier(table, namesOf(columns)), q, m.add); err != nil {
-		return err
-	}
-	return m.finish()
+	st := p.Tier(table, namesOf(columns))
+	st.Small = true // a second thread would only make the server merge what one part has in order
+	t.start(ctx, func(ctx context.Context, onBlock func(rows int) error) error {
+		return s.queryReserved(ctx, s.tiers, table, st, q, onBlock)
+	})
+	return t
 }
 
 func namesOf(columns proto.Results) []string {

@@ -181,7 +181,7 @@ func TestTierRowsComeBackBitForBit(t *testing.T) {
 
 // only keeps what a read of some columns returns.
 func only(r rollup.Rows, columns rollup.Columns) rollup.Rows {
-	out := rollup.Rows{EndsMs: r.EndsMs, N: r.N, Flags: r.Flags, StaleMs: r.StaleMs}
+	out := rollup.Rows{EndsMs: r.EndsMs, N: r.N, Flags: r.Flags}
 	switch columns {
 	case rollup.FirstColumns:
 		out.FirstMs, out.First, out.FirstStartMs = r.FirstMs, r.First, r.FirstStartMs
@@ -203,6 +203,8 @@ func only(r rollup.Rows, columns rollup.Columns) rollup.Rows {
 		out.Changes = r.Changes
 	case rollup.M2Column:
 		out.M2 = r.M2
+	case rollup.StaleColumn:
+		out.StaleMs = r.StaleMs
 	}
 	return out
 }

@@ -46,7 +46,7 @@ func EndMs(timeMs, stepMs int64) int64 {
 	return end
 }
 
-// Columns is a set of the columns of [Rows]. The time, N, Flags and StaleMs are always there.
+// Columns is a set of the columns of [Rows]. The time, N and Flags are always there.
 type Columns uint16
 
 const (
@@ -61,6 +61,7 @@ const (
 	ResetsColumn
 	ChangesColumn
 	M2Column
+	StaleColumn
 
 	// AllColumns are all of them.
 	AllColumns Columns = 1<<iota - 1

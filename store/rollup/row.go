@@ -23,7 +23,7 @@ func (r *Rows) Len() int { return len(r.EndsMs) }
 // Row returns a row.
 func (r *Rows) Row(i int) Row {
 	return Row{
-		EndMs: r.EndsMs[i], N: r.N[i], Flags: r.Flags[i], StaleMs: r.StaleMs[i],
+		EndMs: r.EndsMs[i], N: r.N[i], Flags: r.Flags[i], StaleMs: at(r.StaleMs, i),
 		FirstMs: at(r.FirstMs, i), First: at(r.First, i), FirstStartMs: at(r.FirstStartMs, i),
 		LastMs: at(r.LastMs, i), Last: at(r.Last, i), LastStartMs: at(r.LastStartMs, i),
 		PrevMs: at(r.PrevMs, i), Prev: at(r.Prev, i),
@@ -45,7 +45,6 @@ func (r *Rows) Append(row Row, c Columns) {
 	r.EndsMs = append(r.EndsMs, row.EndMs)
 	r.N = append(r.N, row.N)
 	r.Flags = append(r.Flags, row.Flags)
-	r.StaleMs = append(r.StaleMs, row.StaleMs)
 	if c&FirstColumns != 0 {
 		r.FirstMs = append(r.FirstMs, row.FirstMs)
 		r.First = append(r.First, row.First)
@@ -81,6 +80,9 @@ func (r *Rows) Append(row Row, c Columns) {
 	if c&M2Column != 0 {
 		r.M2 = append(r.M2, row.M2)
 	}
+	if c&StaleColumn != 0 {
+		r.StaleMs = append(r.StaleMs, row.StaleMs)
+	}
 }
 
 // AppendRows adds the rows [from, to) of other with the columns that it has.
@@ -88,7 +90,6 @@ func (r *Rows) AppendRows(other *Rows, from, to int) {
 	r.EndsMs = append(r.EndsMs, other.EndsMs[from:to]...)
 	r.N = append(r.N, other.N[from:to]...)
 	r.Flags = append(r.Flags, other.Flags[from:to]...)
-	r.StaleMs = append(r.StaleMs, other.StaleMs[from:to]...)
 	r.FirstMs = appendColumn(r.FirstMs, other.FirstMs, from, to)
 	r.First = appendColumn(r.First, other.First, from, to)
 	r.FirstStartMs = appendColumn(r.FirstStartMs, other.FirstStartMs, from, to)
@@ -104,6 +105,7 @@ func (r *Rows) AppendRows(other *Rows, from, to int) {
 	r.Resets = appendColumn(r.Resets, other.Resets, from, to)
 	r.Changes = appendColumn(r.Changes, other.Changes, from, to)
 	r.M2 = appendColumn(r.M2, other.M2, from, to)
+	r.StaleMs = appendColumn(r.StaleMs, other.StaleMs, from, to)
 }
 
 // appendColumn appends part of a column, which is empty where nobody asked for it.
@@ -117,7 +119,7 @@ func appendColumn[T any](dst, column []T, from, to int) []T {
 // Slice returns the rows [from, to), which share their memory with r.
 func (r *Rows) Slice(from, to int) Rows {
 	return Rows{
-		EndsMs: r.EndsMs[from:to], N: r.N[from:to], Flags: r.Flags[from:to], StaleMs: r.StaleMs[from:to],
+		EndsMs: r.EndsMs[from:to], N: r.N[from:to], Flags: r.Flags[from:to], StaleMs: part(r.StaleMs, from, to),
 		FirstMs: part(r.FirstMs, from, to), First: part(r.First, from, to), FirstStartMs: part(r.FirstStartMs, from, to),
 		LastMs: part(r.LastMs, from, to), Last: part(r.Last, from, to), LastStartMs: part(r.LastStartMs, from, to),
 		PrevMs: part(r.PrevMs, from, to), Prev: part(r.Prev, from, to),
