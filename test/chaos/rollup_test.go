@@ -1,9 +1,12 @@
 package chaos
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +49,60 @@ func TestRollups(t *testing.T) {
 		n.rollupsAreRight(t, from, to, "")
 		n.foldAll(t, from, to)
 	}
+}
+
+// loopPoints kill the loop that folds in the running process, in one hour after the other.
+var loopPoints = []string{"downsampler/after-read", "downsampler/between-tiers:2", "downsampler/before-closed"}
+
+// TestRollupLoop kills the running process while its downsampler folds: what is said to be complete is what raw makes of it
+// each time, and the process that comes after the last one closes all hours.
+func TestRollupLoop(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "all")
+	n.startReady(t)
+	l := startLoad(t, n.address, "rollup loop")
+	l.await(t, 20)
+	l.finish(t)
+	n.stop(t)
+	from, to := l.baseMs-3_600_000, l.baseMs+(days-1)*dayMs+3_600_000
+	for _, p := range loopPoints {
+		n.start(t, p)
+		n.awaitDeath(t, p)
+		n.rollupsAreRight(t, from, to, "")
+	}
+	n.startReady(t)
+	eventually(t, "the hours are folded", n.hoursAreFolded)
+	n.stop(t)
+	n.rollupsAreRight(t, l.baseMs-3_600_000, l.baseMs+3_600_000, "2 hours compared")
+	n.rollupsAreRight(t, l.baseMs+(days-1)*dayMs, l.baseMs+(days-1)*dayMs+3_600_000, "1 hours compared")
+}
+
+// hoursAreFolded asks the running process whether its loop, which goes from the oldest hour on, has come to the last that
+// has samples. One was closed before.
+func (n *node) hoursAreFolded() error {
+	resp, err := client.Get(n.url() + "/metrics")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	folded := 0.0
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if strings.HasPrefix(line, "metricstream_rollup_hours_total{") {
+			hours, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			if err != nil {
+				return err
+			}
+			folded += hours
+		}
+	}
+	if folded < (days-1)*24+1 {
+		return fmt.Errorf("%.0f hours", folded)
+	}
+	return nil
 }
 
 // await waits until some requests are acknowledged.
