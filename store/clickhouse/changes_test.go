@@ -120,3 +120,33 @@ func TestTooManyChangesAreToldOfMore(t *testing.T) {
 		t.Errorf("%d changes, %v", len(all), err)
 	}
 }
+
+// TestTakingOverADayIsTold swaps a day with a shadow: whoever remembers answers about it, or about what may have begun on it, is
+// told.
+func TestTakingOverADayIsTold(t *testing.T) {
+	s := startShadowed(t, open(t))
+	s.damage(t)
+	sums := func() (before, day, after uint64) {
+		t.Helper()
+		c, err := s.live.Changes(t.Context(), []uint32{store.EverySeries}, math.MinInt64, math.MaxInt64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := shadowDay.MinMs()
+		return c.In(at-3*hourMs, at-2*hourMs), c.In(at+5*hourMs, at+6*hourMs), c.In(at+1000*hourMs, at+1001*hourMs)
+	}
+	before, day, after := sums()
+	for name, take := range map[string]func() error{
+		"add":     func() error { return s.shadow.Add(t.Context(), shadowDay) },
+		"replace": func() error { return s.shadow.Replace(t.Context(), shadowDay) },
+	} {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		before2, day2, after2 := sums()
+		if before2 != before || day2 == day || after2 == after {
+			t.Errorf("%s: the sums were %d, %d, %d and are %d, %d, %d", name, before, day, after, before2, day2, after2)
+		}
+		day, after = day2, after2
+	}
+}
