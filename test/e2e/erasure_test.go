@@ -234,10 +234,10 @@ func TestErasure(t *testing.T) {
 	// Without the metadata the erasure waits, and what is written is read nevertheless.
 	postgres.Kill()
 	now := time.Now().UnixMilli()
-	if code := postSamples(receiver.url, "", now, 1, 2, map[string]string{"__name__": "meanwhile"}); code != http.StatusNoContent {
+	if code := postSamples(receiver.url, "", now, 1, 1, map[string]string{"__name__": "meanwhile"}); code != http.StatusNoContent {
 		t.Errorf("write answered %d", code)
 	}
-	eventually(t, time.Minute, "samples without PostgreSQL", func() error { return count(querier.url, "meanwhile", now, 2) })
+	eventually(t, time.Minute, "samples without PostgreSQL", func() error { return count(querier.url, "meanwhile", now, 1) })
 	postgres.Restart()
 	var part db.Erasure
 	eventually(t, time.Minute, "the part to be erased", func() error {
