@@ -54,7 +54,7 @@ func TestTheSameAsWithoutCache(t *testing.T) {
 	}
 	w.write(first)
 
-	const rounds = 150
+	const rounds = 100
 	asked := w.questions(now, 64)
 	for round := range rounds {
 		switch round {

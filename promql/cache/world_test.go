@@ -49,7 +49,12 @@ type tables struct {
 // openStore opens a new database of the engine that the tests share.
 func openStore(t testing.TB) *tables {
 	t.Helper()
-	u, err := url.Parse(testenv.StartEngine(t))
+	return openStoreAt(t, testenv.StartEngine(t))
+}
+
+func openStoreAt(t testing.TB, dsn string) *tables {
+	t.Helper()
+	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
