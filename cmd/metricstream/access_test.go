@@ -71,7 +71,7 @@ func startGuarded(t *testing.T) *guarded {
 	return startNode(t, func(c *config.Config) { c.Auth.Enabled = true })
 }
 
-func startNode(t *testing.T, change func(*config.Config)) *guarded {
+func startNode(t testing.TB, change func(*config.Config)) *guarded {
 	t.Helper()
 	c := config.Default()
 	c.Storage.Path, c.Web.ListenAddress = t.TempDir(), "127.0.0.1:0"
@@ -118,7 +118,7 @@ func startNode(t *testing.T, change func(*config.Config)) *guarded {
 
 var root = db.Actor{Name: "test", Tenants: []string{db.AllTenants}}
 
-func (g *guarded) key(t *testing.T, s db.Spec) (id, token string) {
+func (g *guarded) key(t testing.TB, s db.Spec) (id, token string) {
 	t.Helper()
 	k, token, err := g.parts.metadata.CreateKey(t.Context(), root, s)
 	if err != nil {
