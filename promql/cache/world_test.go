@@ -25,6 +25,7 @@ import (
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/metricstream/metricstream/tenant/access"
+	"github.com/metricstream/metricstream/tenant/federation"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -131,7 +132,7 @@ func newQuerier(t testing.TB, s setup) *querier {
 	}
 	a, err := api.New(api.Options{
 		Config: promql.DefaultConfig(), Engine: engine, Parser: promql.NewParser(), Reader: raw,
-		Queryable: adapter.NewTieredQueryable(raw, rollup.NewStitch(rollups, raw), adapter.Limits{}),
+		Queryable: adapter.NewTieredQueryable(federation.New(raw), federation.NewTiers(rollup.NewStitch(rollups, raw)), adapter.Limits{}),
 	})
 	if err != nil {
 		t.Fatal(err)
