@@ -113,7 +113,7 @@ func NewJob(o Options) *Job {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Job{Options: o, metrics: newMetrics(o.Registerer)}
+	return &Job{Options: o, metrics: newMetrics(o.Registerer, o.Now)}
 }
 
 const (
@@ -210,13 +210,13 @@ func (j *Job) count(ctx context.Context, open []db.Erasure) error {
 	if err != nil {
 		return err
 	}
-	oldest := time.Duration(0)
+	var since time.Time
 	for _, e := range open {
-		if e.Unfinished() {
-			oldest = max(oldest, j.Now().Sub(e.Created))
+		if e.Unfinished() && (since.IsZero() || e.Created.Before(since)) {
+			since = e.Created
 		}
 	}
-	j.metrics.show(states, oldest)
+	j.metrics.show(states, since)
 	return nil
 }
 

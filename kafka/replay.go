@@ -56,8 +56,10 @@ type replay struct {
 	report   func(ReplayProgress) error
 	progress ReplayProgress
 
-	// generation is the topic's; empty where nobody asks for it.
+	// generation is the topic's; empty where nobody asks for it. version is that of the list of erasures which the batch
+	// was decoded with.
 	generation string
+	version    uint64
 
 	decoder record.Decoder
 	rows    classes
@@ -96,6 +98,9 @@ func (r *replay) decode(ctx context.Context, m *sarama.ConsumerMessage) error {
 
 // collect adds a record to the batch.
 func (r *replay) collect(ctx context.Context, m *sarama.ConsumerMessage) error {
+	if len(r.records) == 0 {
+		r.version = r.archive.erased.version()
+	}
 	err := r.decode(ctx, m)
 	if errors.Is(err, record.ErrCorrupt) {
 		r.progress.Unreadable++
@@ -113,6 +118,9 @@ func (r *replay) collect(ctx context.Context, m *sarama.ConsumerMessage) error {
 // flush writes the batch and moves the partition's beginning behind it.
 func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 	if len(r.records) > 0 {
+		if err := r.leaveOut(ctx); err != nil {
+			return err
+		}
 		err := r.rows.write(ctx, nil, r.write)
 		if store.KindOf(err) == store.KindInvalid {
 			err = r.single(ctx)
@@ -131,6 +139,20 @@ func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 		delete(r.progress.Rest.To, partition)
 	}
 	return r.report(r.progress)
+}
+
+// leaveOut decodes the batch again where the list of erasures has changed meanwhile.
+func (r *replay) leaveOut(ctx context.Context) error {
+	if r.archive.erased.version() == r.version {
+		return nil
+	}
+	r.rows.reset()
+	for _, m := range r.records {
+		if err := r.decode(ctx, m); err != nil {
+			return err // it was decoded before
+		}
+	}
+	return nil
 }
 
 // single writes the records of a refused batch one by one and leaves out those that are refused alone.
