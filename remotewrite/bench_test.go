@@ -11,13 +11,17 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
-// BenchmarkHandler is the whole edge for a request of 2000 series, without the network and the Writer: without replicas,
+// BenchmarkHandler is the whole edge for a request of 2000 series, without the network and the Writer: without replicas, with limits,
 // and for an elected one and another one of a pair.
 func BenchmarkHandler(b *testing.B) {
 	discard := store.WriterFunc(func(context.Context, *store.Batch) error { return nil })
 	b.Run("off", func(b *testing.B) { benchHandler(b, newHandler(b, discard, nil), "a") })
+	all := &limits.Limits{SamplesPerSecond: 1 << 40, ActiveSeries: 1 << 40, NewSeriesPerMinute: 1 << 40, RequestBytes: 1 << 30,
+		LabelsPerSeries: 30, LabelNameBytes: 100, LabelValueBytes: 200, ExemplarsPerRequest: 100, MetadataPerRequest: 100}
+	b.Run("limits", func(b *testing.B) { benchHandler(b, newLimited(b, discard, all, 429), "a") })
 	pair, _ := newPairHandler(b, discard, nil)
 	post(pair, pairV1(b, "a"), nil)
 	b.Run("elected", func(b *testing.B) { benchHandler(b, pair, "a") })

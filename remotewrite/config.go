@@ -42,6 +42,10 @@ type Config struct {
 	MaxCachedSeries int           `yaml:"max_cached_series"`
 	CacheIdle       time.Duration `yaml:"cache_idle"`
 
+	// LimitStatus is the answer to requests over a limit on samples a second: 429, or 529 for senders that drop data on
+	// 429, as a Prometheus without retry_on_http_429 does.
+	LimitStatus int `yaml:"limit_status"`
+
 	// HA is how replicas that send the same are told apart.
 	HA ha.Config `yaml:"ha"`
 }
@@ -62,6 +66,7 @@ func DefaultConfig() Config {
 		MaxAge:              7 * 24 * time.Hour,
 		MaxCachedSeries:     1_000_000,
 		CacheIdle:           time.Hour,
+		LimitStatus:         429,
 		HA:                  ha.DefaultConfig(),
 	}
 }
@@ -99,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	if c.CacheIdle < time.Minute {
 		return fmt.Errorf("remote_write.cache_idle is %s: set it to at least 1m", c.CacheIdle)
+	}
+	if c.LimitStatus != 429 && c.LimitStatus != statusSiteOverloaded {
+		return fmt.Errorf("remote_write.limit_status is %d: set it to 429, or to 529 for senders that drop data on 429", c.LimitStatus)
 	}
 	return c.HA.Validate()
 }

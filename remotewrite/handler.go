@@ -5,6 +5,7 @@
 package remotewrite
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -20,8 +21,10 @@ import (
 	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/remotewrite/codec"
 	"github.com/metricstream/metricstream/remotewrite/ha"
+	"github.com/metricstream/metricstream/remotewrite/quota"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
 
 // Options are what a [Handler] needs of the rest of the program.
@@ -37,6 +40,10 @@ type Options struct {
 	HA *ha.Tracker
 	// ClassOf returns the retention class that a tenant's data gets; nil is 0 for all.
 	ClassOf func(tenant string) uint8
+	// Grant returns what a request of a tenant is held to; nil is nothing.
+	Grant func(ctx context.Context, tenantID string) limits.Grant
+	// Quota counts what is used; nil is that this handler counts for itself.
+	Quota *quota.Ledger
 	// Privacy returns what is done with a tenant's personal data; nil is nothing.
 	Privacy func(tenant string) pii.Policy
 	// Found gets what was found of it in a request, and must not keep the map; nil is that nobody wants to know.
@@ -50,6 +57,10 @@ type Handler struct {
 	log        *slog.Logger
 	now        func() time.Time
 	decoder    *codec.Decoder
+	cache      *codec.Cache
+	grant      func(ctx context.Context, tenantID string) limits.Grant
+	quota      *quota.Ledger
+	cached     cached
 	ha         *ha.Tracker
 	classOf    func(tenant string) uint8
 	privacy    func(tenant string) pii.Policy
@@ -65,6 +76,9 @@ type scratch struct {
 	body, decoded []byte
 	request       codec.Request
 	receipt       store.Receipt
+	grant         limits.Grant
+	tab           quota.Tab
+	admit         func(store.Key) (codec.Reason, bool) // its admitNew
 }
 
 // maxScratchBytes is how large a scratch may be to be used again.
@@ -76,6 +90,9 @@ func New(c Config, o Options) *Handler {
 	h := &Handler{
 		config: c, writer: o.Writer, log: o.Logger, now: o.Now,
 		decoder: codec.NewDecoder(c.limits(), cache),
+		cache:   cache,
+		grant:   o.Grant,
+		quota:   o.Quota,
 		ha:      o.HA,
 		classOf: o.ClassOf,
 		privacy: o.Privacy,
@@ -93,7 +110,15 @@ func New(c Config, o Options) *Handler {
 	if h.classOf == nil {
 		h.classOf = func(string) uint8 { return 0 }
 	}
-	h.scratch.New = func() any { return new(scratch) }
+	if h.quota == nil {
+		h.quota = quota.New(quota.Options{Logger: o.Logger, Registerer: prometheus.NewRegistry(), Now: h.now})
+	}
+	h.quota.Watch(cache.Used)
+	h.scratch.New = func() any {
+		s := new(scratch)
+		s.admit = s.admitNew
+		return s
+	}
 	return h
 }
 
@@ -140,6 +165,10 @@ func (h *Handler) handle(w http.ResponseWriter, r *http.Request) answer {
 
 	s := h.scratch.Get().(*scratch)
 	defer h.release(s)
+	h.openTab(s, r, id)
+	if v := s.tab.Exhausted(); v != quota.Accepted {
+		return h.overLimit(s, version, v)
+	}
 	if a := h.readBody(s, w, r); a.status != 0 {
 		a.version = version
 		if r.Context().Err() == nil {
@@ -160,13 +189,13 @@ func (h *Handler) release(s *scratch) {
 
 // readBody reads and decompresses the request's body into s.decoded; a zero answer is success.
 func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) answer {
+	limit, _ := h.maxBody(s)
 	var err error
-	s.body, err = appendAll(s.body[:0], http.MaxBytesReader(w, r.Body, int64(h.config.MaxBodyBytes)), r.ContentLength)
+	s.body, err = appendAll(s.body[:0], http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		h.metrics.limited.WithLabelValues(limitBody).Inc()
-		return answer{status: http.StatusRequestEntityTooLarge, text: "the body has more than " + strconv.Itoa(h.config.MaxBodyBytes) + " bytes (remote_write.max_body_bytes)"}
+		return h.tooLarge(s)
 	case err != nil:
 		return answer{status: http.StatusBadRequest, text: "cannot read the body: " + err.Error()}
 	}
@@ -202,15 +231,21 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 	if err != nil {
 		return h.decodeFailed(version, id, err)
 	}
+	if v := s.tab.Take(req.Accepted.Samples + req.Accepted.Histograms); v != quota.Accepted {
+		return h.overLimit(s, version, v)
+	}
 	req.Batch.Class = h.classOf(id)
 	s.receipt = store.Receipt{Offsets: s.receipt.Offsets[:0]}
 	if !req.Batch.Empty() {
 		if err := h.writer.Write(store.WithReceipt(r.Context(), &s.receipt), &req.Batch); err != nil {
+			s.tab.Close(false)
 			return h.writeFailed(r, version, id, err)
 		}
 	}
 	failpoint.Hit("receiver/produced")
+	s.tab.Close(true)
 	req.Commit()
+	h.countDropped(id, req.Dropped)
 	h.metrics.written(req.Accepted)
 	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted, produced: s.receipt.String()}
 	if req.Rejected.Total() > 0 {

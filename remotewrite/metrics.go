@@ -16,8 +16,10 @@ type metrics struct {
 	limited  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
 	personal *prometheus.CounterVec
-	inFlight prometheus.Gauge
-	seconds  *prometheus.HistogramVec
+
+	tenantLimited *prometheus.CounterVec
+	inFlight      prometheus.Gauge
+	seconds       *prometheus.HistogramVec
 }
 
 // Limits on whole requests, as the values of a metric's label.
@@ -57,7 +59,8 @@ func newMetrics(reg prometheus.Registerer, cache *codec.Cache) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"protocol"}),
 	}
-	m.personal = newPersonal()
+	m.personal, m.tenantLimited = newPersonal(), newTenantLimited()
+	reg.MustRegister(m.tenantLimited)
 	m.rejected = newRejectedByTenant()
 	reg.MustRegister(m.personal, m.requests, m.received, m.limited, m.dropped, m.inFlight, m.seconds, m.rejected.total)
 	m.registerCache(reg, cache)

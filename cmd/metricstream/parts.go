@@ -31,6 +31,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/metricstream/metricstream/tenant/federation"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/common/version"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -168,12 +169,15 @@ func (n *node) addReceiver(context.Context) error {
 func (n *node) serveWrites(w store.Writer) {
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: w, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
+		Grant: n.limitsOf, Quota: n.quota(),
 		ClassOf: n.parts.policies.ClassOf, Privacy: n.parts.privacy.Of, Found: n.parts.found,
 	})
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
 			n.mux.Handle(prefix+path, auth.Write, handler)
 		}
+		n.mux.Handle("GET "+prefix+"/api/v1/user_limits", auth.Read, limits.Handler(n.limitsOf))
+		n.mux.Handle("GET "+prefix+"/api/v1/user_stats", auth.Read, http.HandlerFunc(handler.UserStats))
 		// Both show series of the whole tenant.
 		n.mux.Handle("GET "+prefix+"/api/v1/status/rejections", auth.ReadAll, http.HandlerFunc(handler.Rejections))
 		n.mux.Handle("GET "+prefix+"/api/v1/status/ha", auth.ReadAll, http.HandlerFunc(handler.HA))

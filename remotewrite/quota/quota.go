@@ -227,13 +227,10 @@ func (l *Ledger) room(n int, now time.Time) bool {
 func samplesRate(l *limits.Limits) rate {
 	r := rate{float64(l.SamplesPerSecond), float64(l.SamplesBurst)}
 	if r.burst == 0 {
-		r.burst = defaultBurst * r.perSecond
+		r.burst = limits.DefaultBurstSeconds * r.perSecond
 	}
 	return r
 }
-
-// defaultBurst is how many seconds' worth of samples may come at once where nothing else is said.
-const defaultBurst = 10
 
 func newSeriesRate(l *limits.Limits) rate {
 	n := float64(l.NewSeriesPerMinute)
