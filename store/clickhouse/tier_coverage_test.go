@@ -16,16 +16,16 @@ func TestSamplesOfSeveralClasses(t *testing.T) {
 		of      map[uint8]int64
 		want    int64
 	}{
-		"one class":                         {[]retention.Past{{0, always, over}}, map[uint8]int64{0: 100}, 100},
-		"one class without anything":        {[]retention.Past{{0, always, over}}, nil, nothing},
-		"changed just now":                  {[]retention.Past{{3, 200, [3]bool{}}, {0, always, over}}, map[uint8]int64{0: 100}, 100},
-		"changed, and late samples":         {[]retention.Past{{3, 200, [3]bool{}}, {0, always, over}}, map[uint8]int64{3: 50, 0: 100}, 100},
-		"changed, and a pause":              {[]retention.Past{{3, 200, [3]bool{}}, {0, always, over}}, map[uint8]int64{3: 250, 0: 100}, 100},
-		"the old class is dropped":          {[]retention.Past{{3, 200, [3]bool{}}, {0, always, over}}, map[uint8]int64{3: 190, 0: 300}, 200},
-		"the new class loses its beginning": {[]retention.Past{{3, 200, over}, {0, always, over}}, map[uint8]int64{3: 250, 0: 100}, 250},
-		"there and back":                    {[]retention.Past{{0, 300, [3]bool{}}, {3, 200, [3]bool{}}, {0, always, over}}, map[uint8]int64{3: 180, 0: 100}, 100},
-		"a short class in between":          {[]retention.Past{{0, 300, [3]bool{}}, {3, 200, over}, {0, always, over}}, map[uint8]int64{3: 280, 0: 100}, 280},
-		"a class in between that is gone":   {[]retention.Past{{0, 300, [3]bool{}}, {3, 200, over}, {0, always, over}}, map[uint8]int64{0: 100}, 300},
+		"one class":                         {[]retention.Past{{Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{0: 100}, 100},
+		"one class without anything":        {[]retention.Past{{Class: 0, SinceMs: always, Over: over}}, nil, nothing},
+		"changed just now":                  {[]retention.Past{{Class: 3, SinceMs: 200}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{0: 100}, 100},
+		"changed, and late samples":         {[]retention.Past{{Class: 3, SinceMs: 200}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 50, 0: 100}, 100},
+		"changed, and a pause":              {[]retention.Past{{Class: 3, SinceMs: 200}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 250, 0: 100}, 100},
+		"the old class is dropped":          {[]retention.Past{{Class: 3, SinceMs: 200}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 190, 0: 300}, 200},
+		"the new class loses its beginning": {[]retention.Past{{Class: 3, SinceMs: 200, Over: over}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 250, 0: 100}, 250},
+		"there and back":                    {[]retention.Past{{Class: 0, SinceMs: 300}, {Class: 3, SinceMs: 200}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 180, 0: 100}, 100},
+		"a short class in between":          {[]retention.Past{{Class: 0, SinceMs: 300}, {Class: 3, SinceMs: 200, Over: over}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{3: 280, 0: 100}, 280},
+		"a class in between that is gone":   {[]retention.Past{{Class: 0, SinceMs: 300}, {Class: 3, SinceMs: 200, Over: over}, {Class: 0, SinceMs: always, Over: over}}, map[uint8]int64{0: 100}, 300},
 	} {
 		got := joined(c.history, func(class uint8) [3]int64 {
 			at, ok := c.of[class]
