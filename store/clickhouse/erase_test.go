@@ -107,6 +107,7 @@ func erase(t testing.TB, e *clickhouse.Eraser, id string, r list.Range, selector
 // TestErase erases one of two look-alike series, a lonely one, and a part of the time of another: of these nothing is left,
 // and everything else is as before.
 func TestErase(t *testing.T) {
+	t.Parallel()
 	s, ctx := open(t), t.Context()
 	set := func(more ...string) labels.Labels { return labels.FromStrings(append(more, "job", "j")...) }
 	keys := fillErasable(t, s, set("__name__", "twin_total", "i", "1"), set("__name__", "twin_total", "i", "2"), set("__name__", "lonely"), set("__name__", "part", "i", "1"), set("__name__", "part", "i", "2"))
@@ -226,6 +227,7 @@ func TestErase(t *testing.T) {
 
 // TestEraseInAShadow: what was replayed beside the live tables is erased too, and what a swap has put away.
 func TestEraseInAShadow(t *testing.T) {
+	t.Parallel()
 	s, ctx := open(t), t.Context()
 	shadow, err := s.CreateShadow(ctx)
 	if err != nil {
