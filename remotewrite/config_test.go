@@ -26,6 +26,7 @@ func TestConfigRefusals(t *testing.T) {
 		"max_label_value_bytes: 999999999": "remote_write.max_label_value_bytes",
 		"max_histogram_buckets: 0":         "remote_write.max_histogram_buckets",
 		"max_cached_series: 0":             "remote_write.max_cached_series",
+		"limit_status: 503":                "remote_write.limit_status",
 		"max_future: -1s":                  "remote_write.max_future",
 		"max_age: -1s":                     "remote_write.max_age",
 		"cache_idle: 1s":                   "remote_write.cache_idle",
