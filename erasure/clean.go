@@ -82,11 +82,15 @@ func (j *Job) verify(ctx context.Context, e *db.Erasure) error {
 	return nil
 }
 
+// forGood tells whether an erasure is the first of a tenant that is deleted: nothing of it comes back. When it is done again,
+// there may be a new tenant of the name.
+func forGood(e db.Erasure) bool { return e.Whole() && e.Report.Again == 0 }
+
 // writeAgain writes what the log has of the series behind the noted ends: some of it was in the tables when points were
 // removed. Of a tenant that is deleted nothing comes back.
 func (j *Job) writeAgain(ctx context.Context, e db.Erasure) error {
 	ends, err := j.Log.Ends(ctx)
-	if err != nil || ends.Generation != e.Generation || e.Whole() && e.Report.Again == 0 {
+	if err != nil || ends.Generation != e.Generation || forGood(e) {
 		return err
 	}
 	from, to := map[int32]int64{}, map[int32]int64{}

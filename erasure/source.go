@@ -26,7 +26,7 @@ func NewSource(l Ledger, topic string) *Source { return &Source{ledger: l, topic
 func EntryOf(e db.Erasure) list.Entry {
 	entry := list.Entry{
 		ID: e.ID, Tenant: e.Tenant, Version: fmt.Sprintf("%s %d", e.State, e.Finished.UnixMilli()), Generation: e.Generation, Ends: e.Ends,
-		NotedMs: e.Noted.UnixMilli(), Clean: e.State != db.ErasureDeleting, Done: e.State == db.ErasureDone, Range: e.Range(), AllFamilies: e.Whole(), Families: map[string]bool{},
+		NotedMs: e.Noted.UnixMilli(), Clean: e.State != db.ErasureDeleting, Done: e.State == db.ErasureDone, Range: e.Range(), AllFamilies: e.Whole(), AllGone: e.Report != nil && forGood(e), Families: map[string]bool{},
 	}
 	for _, name := range e.Families {
 		entry.Families[name] = true
@@ -75,7 +75,7 @@ func load(ctx context.Context, l Ledger, e *list.Entry) error {
 	if e.Keys, err = read(db.ErasedKeys); err != nil {
 		return err
 	}
-	if e.Range.Whole() {
+	if e.AllGone {
 		e.Gone = e.Keys
 		return nil
 	}

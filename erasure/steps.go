@@ -162,6 +162,11 @@ func (j *Job) delete(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	if err := j.Tables.Changed(ctx, e.Tenant); err != nil {
 		return e, err
 	}
+	// What has come since is there again before anybody asks which series have nothing left. Receivers know the list, so
+	// whatever comes from now on comes with its labels.
+	if err := j.writeAgain(ctx, e); err != nil {
+		return e, err
+	}
 	if e.Report.Gone, err = j.findGone(ctx, e); err != nil {
 		return e, err
 	}
@@ -208,12 +213,12 @@ func (j *Job) deletePoints(ctx context.Context, e db.Erasure) error {
 	return nil // series that are written to all the time; what came meanwhile is written again
 }
 
-// findGone writes down of which series nothing is left, and counts them. Of all time it is all.
+// findGone writes down of which series nothing is left, and counts them. Of a tenant that is deleted it is all.
 func (j *Job) findGone(ctx context.Context, e db.Erasure) (uint64, error) {
 	if err := j.Tables.ClearGone(ctx, e.ID); err != nil {
 		return 0, err
 	}
-	if e.Range().Whole() {
+	if forGood(e) {
 		return e.Report.Series, j.keys(ctx, e, db.ErasedKeys, func(keys []store.Key) error { return j.Tables.AddGone(ctx, e.ID, keys) })
 	}
 	if err := j.Ledger.ClearErasureKeys(ctx, e, db.GoneKeys); err != nil {

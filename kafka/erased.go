@@ -36,11 +36,11 @@ const ErasedWithin = 4 * time.Second
 type Erased struct {
 	source ErasureSource
 	logger *slog.Logger
-	onDone func(*list.Entry)
 
 	state   atomic.Pointer[erasedState] // nil: never read
 	read    chan struct{}               // closed when it was read once
 	refresh sync.Mutex
+	tell    []func(*list.Entry) // refresh guards it
 	loading sync.Mutex
 }
 
@@ -58,10 +58,19 @@ type erasedEntry struct {
 	full       atomic.Pointer[list.Entry] // with them
 }
 
-// NewErased returns a list that Run keeps fresh. onDone, where not nil, is called from Run with each erasure that is done
-// since the list was read first, with its keys.
-func NewErased(source ErasureSource, logger *slog.Logger, onDone func(*list.Entry)) *Erased {
-	return &Erased{source: source, logger: logger, onDone: onDone, read: make(chan struct{})}
+// NewErased returns a list that Run keeps fresh.
+func NewErased(source ErasureSource, logger *slog.Logger) *Erased {
+	return &Erased{source: source, logger: logger, read: make(chan struct{})}
+}
+
+// Tell makes f be called with each erasure that is new or has changed from now on, with its keys, before the list has it.
+func (e *Erased) Tell(f func(*list.Entry)) {
+	if e == nil {
+		return
+	}
+	e.refresh.Lock()
+	defer e.refresh.Unlock()
+	e.tell = append(e.tell, f)
 }
 
 // Run reads the list again and again until ctx ends.
@@ -95,31 +104,31 @@ func (e *Erased) Refresh(ctx context.Context) error {
 		return err
 	}
 	before := e.state.Load()
-	next, done := before.with(entries)
+	next, news := before.with(entries)
 	if next == before {
 		return nil
 	}
-	if before == nil { // what was done before it was ever read is no news
+	if before == nil { // what was there before it was ever read is no news
 		e.state.Store(next)
 		close(e.read)
 		return nil
 	}
-	if e.onDone != nil {
-		for _, entry := range done {
+	for _, entry := range news {
+		for _, f := range e.tell {
 			full, err := e.load(ctx, entry)
 			if err != nil {
 				return err
 			}
-			e.onDone(full)
+			f(full)
 		}
 	}
 	e.state.Store(next)
 	return nil
 }
 
-// with returns the state with other entries, and those of them that are done and were not. It is the state itself where
+// with returns the state with other entries, and those of them that are new or have changed. It is the state itself where
 // nothing has changed.
-func (s *erasedState) with(entries []list.Entry) (next *erasedState, done []*erasedEntry) {
+func (s *erasedState) with(entries []list.Entry) (next *erasedState, news []*erasedEntry) {
 	known := map[string]*erasedEntry{}
 	next = &erasedState{version: 1, last: map[string]map[int32]int64{}}
 	if s != nil {
@@ -134,9 +143,7 @@ func (s *erasedState) with(entries []list.Entry) (next *erasedState, done []*era
 		if entry == nil || entry.Version != fresh.Version {
 			entry = &erasedEntry{Entry: fresh}
 			same = false
-			if fresh.Done {
-				done = append(done, entry)
-			}
+			news = append(news, entry)
 		}
 		next.entries = append(next.entries, entry)
 		next.cover(fresh.Generation, fresh.Ends)
@@ -144,7 +151,7 @@ func (s *erasedState) with(entries []list.Entry) (next *erasedState, done []*era
 	if same {
 		return s, nil
 	}
-	return next, done
+	return next, news
 }
 
 // cover adds the ends of an entry.

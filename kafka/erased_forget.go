@@ -5,11 +5,11 @@ import (
 	"github.com/metricstream/metricstream/store"
 )
 
-// Forget makes the label sets of erased series travel again, where there are more samples of them: the tables know them no
-// longer.
+// Forget makes the label sets of erased series travel again, where there are more samples of them: the tables may soon know
+// them no longer.
 func (p *Producer) Forget(e *list.Entry) {
 	announced := p.announced.Load()
-	e.Gone.Each(func(k store.Key) { announced.forget(k.Partition(p.partitions), k) })
+	e.Keys.Each(func(k store.Key) { announced.forget(k.Partition(p.partitions), k) })
 }
 
 // forget forgets a series.

@@ -56,9 +56,9 @@ func (e *erasures) set(away bool, entries ...list.Entry) {
 }
 
 // listed returns a list that is kept fresh until the test ends.
-func (e *erasures) listed(t *testing.T, onDone func(*list.Entry)) *Erased {
+func (e *erasures) listed(t *testing.T) *Erased {
 	t.Helper()
-	erased := NewErased(e, testLogger(t), onDone)
+	erased := NewErased(e, testLogger(t))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- erased.Run(ctx) }()
@@ -114,7 +114,7 @@ func TestErasedSamplesAreNotReadAgain(t *testing.T) {
 	after := b.write(t, p, 100, 5) // the label sets do not travel again
 	gone, stay := splitErased(keys, before)
 
-	b.erased = source.listed(t, nil)
+	b.erased = source.listed(t)
 	w := newTables()
 	c := b.consume(t, w, w)
 	eventually(t, "the list is asked for", func() bool { source.mu.Lock(); defer source.mu.Unlock(); return true })
@@ -170,7 +170,7 @@ func TestErasedWhileTheTablesAreAway(t *testing.T) {
 	t.Parallel()
 	b := embeddedBackend(t)
 	source := &erasures{}
-	b.erased = source.listed(t, nil)
+	b.erased = source.listed(t)
 	all := b.write(t, b.producer(), 1, 10)
 	w := newTables()
 	var tries atomic.Int32
@@ -192,11 +192,12 @@ func TestErasedWhileTheTablesAreAway(t *testing.T) {
 	}
 }
 
-// TestErasedIsToldOnce: receivers hear of erasures that become done, and not of those of before.
-func TestErasedIsToldOnce(t *testing.T) {
+// TestErasedIsTold: receivers hear of erasures that are new or have changed, once each, and not of those of before.
+func TestErasedIsTold(t *testing.T) {
 	source := &erasures{}
 	var told []string
-	e := NewErased(source, testLogger(t), func(entry *list.Entry) { told = append(told, entry.ID+entry.Version) })
+	e := NewErased(source, testLogger(t))
+	e.Tell(func(entry *list.Entry) { told = append(told, entry.ID+entry.Version) })
 	step := func(want int, entries ...list.Entry) {
 		t.Helper()
 		source.set(false, entries...)
@@ -211,14 +212,14 @@ func TestErasedIsToldOnce(t *testing.T) {
 	}
 	old := list.Entry{ID: "old", Version: "1", Done: true}
 	step(0, old)
-	step(0, old, list.Entry{ID: "new", Version: "1"})
+	step(1, old, list.Entry{ID: "new", Version: "1"})
 	version := e.version()
-	step(1, old, list.Entry{ID: "new", Version: "2", Done: true})
+	step(2, old, list.Entry{ID: "new", Version: "2", Done: true})
 	if e.version() != version+1 {
 		t.Errorf("the version went from %d to %d", version, e.version())
 	}
-	step(2, old, list.Entry{ID: "new", Version: "3", Done: true})
-	step(2)
+	step(3, old, list.Entry{ID: "new", Version: "3", Done: true})
+	step(3)
 }
 
 // TestErasedLetters: what was erased since does not come back with a dead letter.
@@ -258,7 +259,7 @@ func TestErasedLetters(t *testing.T) {
 	defer a.Close()
 	source := &erasures{}
 	source.set(false, entry)
-	a.LeaveOut(source.listed(t, nil), nil)
+	a.LeaveOut(source.listed(t), nil)
 	kept := 0
 	if err := a.ReplayLetters(t.Context(), 0, func(_ Letter, why error) {
 		if errors.Is(why, errErased) {

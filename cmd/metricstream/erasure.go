@@ -10,22 +10,21 @@ import (
 
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/erasure"
-	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
-// erased starts to keep the list of what was erased, nil where there is no metadata that could have it. forget, where not nil,
-// is told of each erasure that is done.
-func (n *node) erased(forget func(*list.Entry)) *kafka.Erased {
-	if n.parts.metadata == nil {
-		return nil
+// erased returns the process's list of what was erased, which it starts to keep, nil where there is no metadata that could
+// have it.
+func (n *node) erased() *kafka.Erased {
+	if n.parts.metadata == nil || n.parts.erased != nil {
+		return n.parts.erased
 	}
-	e := kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic), n.logger, forget)
-	n.stack.Go("the list of erasures", e.Run)
-	return e
+	n.parts.erased = kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic), n.logger)
+	n.stack.Go("the list of erasures", n.parts.erased.Run)
+	return n.parts.erased
 }
 
 // addEraser starts the job that erases, beside the consumer: the one that has the first partition does it.
@@ -97,7 +96,7 @@ func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) error {
 	if err != nil {
 		return fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
 	}
-	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic), logger, nil)
+	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic), logger)
 	if err := e.Refresh(ctx); err != nil {
 		return errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
 	}

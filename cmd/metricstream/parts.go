@@ -44,6 +44,7 @@ type parts struct {
 	policies *retention.Policies
 	store    *clickhouse.Store
 	log      *kafka.Log
+	erased   *kafka.Erased    // nil until it is asked for, and where metadata is
 	produce  *breaker.Breaker // before Kafka; nil where the log is embedded
 	tracer   trace.Tracer     // nil without traces
 	metadata *db.DB           // nil in a role of a cluster without metadata.dsn
@@ -137,7 +138,7 @@ func (n *node) addConsumer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	erased := n.erased(nil)
+	erased := n.erased()
 	consumer := kafka.NewConsumer(n.config.Kafka, kafka.ConsumerOptions{
 		Group: group, Topic: n.parts.log, Writer: n.parts.store, Progress: n.parts.store, Erased: erased, DeadLetter: n.parts.log.DeadLetter,
 		Tracer: n.parts.tracer, Logger: n.logger, Registerer: n.registry,
@@ -160,7 +161,7 @@ func (n *node) addReceiver(context.Context) error {
 	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
-	n.erased(producer.Forget)
+	n.erased().Tell(producer.Forget)
 	n.serveWrites(n.parts.produce.Writer(producer))
 	return nil
 }

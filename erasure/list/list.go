@@ -49,6 +49,9 @@ type Entry struct {
 	// Families are the metrics whose metadata is erased, and AllFamilies says that the tenant's all are.
 	Families    map[string]bool
 	AllFamilies bool
+
+	// AllGone says that nothing is left of any of the series.
+	AllGone bool
 }
 
 // Covers tells whether the entry concerns a record.

@@ -46,7 +46,7 @@ func TestErasingWhatIsWritten(t *testing.T) {
 	}
 	more()
 	before := sent()
-	command(t, true, []string{"erase", "--url=" + n.url, "--match=live", "--reason=test", "--wait"}, "1 series, of 1 of them nothing is left")
+	command(t, true, []string{"erase", "--url=" + n.url, "--match=live", "--reason=test", "--wait"}, "1 series, of 0 of them nothing is left")
 	done := sent()
 	more()
 	stop()
