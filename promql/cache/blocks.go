@@ -18,8 +18,6 @@ func (g grid) at(i int) int64 { return g.first + int64(i)*g.step }
 
 func (g grid) last() int64 { return g.at(g.count - 1) }
 
-func (g grid) span() span { return span{g.first, g.last()} }
-
 // phase is where in a step the times are. Only answers of one phase have times in common.
 func (g grid) phase() int64 { return g.first % g.step }
 

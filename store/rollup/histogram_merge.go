@@ -13,8 +13,8 @@ func (r *HistogramRow) Clone() HistogramRow {
 	return c
 }
 
-// MergeHistograms makes a, a [HistogramRow.Clone], the row of the stretch of a and of b that follows it. It is what
-// [Merge] is for floats, and NeedsRaw where the two cannot be merged. What needs columns that were not asked for, and are
+// MergeHistograms makes a, a [HistogramRow.Clone], the row of the stretch of a and of b that follows it, which is
+// NeedsRaw where the two cannot be merged. What needs columns that were not asked for, and are
 // nil, stays undefined.
 func MergeHistograms(a, b *HistogramRow) {
 	staleMs := a.StaleMs

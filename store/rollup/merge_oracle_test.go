@@ -1,5 +1,7 @@
 package rollup
 
+// Rows are merged by package kernel as it reads them; the tests have it in one piece, to say what every column means.
+
 // Merge returns the row of two stretches of a series that lie side by side, a before b; its end is b's. It is
 // associative, up to rounding in Sum, Comp and M2.
 //
