@@ -77,8 +77,9 @@ type scratch struct {
 	request       codec.Request
 	receipt       store.Receipt
 	grant         limits.Grant
+	maxBody       limits.Bound
 	tab           quota.Tab
-	admit         func(store.Key) (codec.Reason, bool) // its admitNew
+	admit         func(store.Key) (codec.Reason, limits.Bound, bool) // its admitNew
 }
 
 // maxScratchBytes is how large a scratch may be to be used again.
@@ -189,9 +190,8 @@ func (h *Handler) release(s *scratch) {
 
 // readBody reads and decompresses the request's body into s.decoded; a zero answer is success.
 func (h *Handler) readBody(s *scratch, w http.ResponseWriter, r *http.Request) answer {
-	limit, _ := h.maxBody(s)
 	var err error
-	s.body, err = appendAll(s.body[:0], http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
+	s.body, err = appendAll(s.body[:0], http.MaxBytesReader(w, r.Body, s.maxBody.Most), r.ContentLength)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -245,7 +245,7 @@ func (h *Handler) write(s *scratch, r *http.Request, version codec.Version, id s
 	failpoint.Hit("receiver/produced")
 	s.tab.Close(true)
 	req.Commit()
-	h.countDropped(id, req.Dropped)
+	h.countDropped(s)
 	h.metrics.written(req.Accepted)
 	a := answer{version: version, status: http.StatusNoContent, accepted: req.Accepted, produced: s.receipt.String()}
 	if req.Rejected.Total() > 0 {

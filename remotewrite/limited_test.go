@@ -59,7 +59,7 @@ func TestOverTheRate(t *testing.T) {
 		}
 		for range 2 {
 			got := post(h, ofSeries(t, 0, 8), nil)
-			if got.Code != status || got.Header().Get("Retry-After") == "" || !strings.Contains(got.Body.String(), "samples_per_second") || len(w.batches) != 1 {
+			if got.Code != status || got.Header().Get("Retry-After") == "" || !strings.Contains(got.Body.String(), `limits.samples_per_second of the tenant "anonymous"`) || len(w.batches) != 1 {
 				t.Errorf("beyond: %d %v %s, %d batches", got.Code, got.Header(), got.Body, len(w.batches))
 			}
 		}
@@ -91,7 +91,7 @@ func TestTooManySeries(t *testing.T) {
 				body = requestV1(t, seriesV1(nowMs, 1, "__name__", "up", "a", "b", "c", "d"), seriesV1(nowMs, 1, "__name__", "up"))
 			}
 			got := post(h, body, nil)
-			if got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), reason) || got.Header().Get("Retry-After") != "" {
+			if got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), reason) || !strings.Contains(got.Body.String(), ", or raise limits.") || got.Header().Get("Retry-After") != "" {
 				t.Errorf("%s: %d %s", reason, got.Code, got.Body)
 			}
 		}
@@ -111,7 +111,7 @@ func TestTooManySeries(t *testing.T) {
 func TestRequestLimits(t *testing.T) {
 	w := &recorder{}
 	h := newLimited(t, w, &limits.Limits{RequestBytes: 100, ExemplarsPerRequest: 1}, 429)
-	if got := post(h, ofSeries(t, 0, 1000), nil); got.Code != http.StatusRequestEntityTooLarge || !strings.Contains(got.Body.String(), "limits.request_bytes") {
+	if got := post(h, ofSeries(t, 0, 1000), nil); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), `more than 100 bytes; send fewer samples at once, or raise limits.request_bytes of the tenant "anonymous"`) {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 	ts := seriesV1(nowMs, 1, "__name__", "up")

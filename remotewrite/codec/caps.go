@@ -4,17 +4,19 @@ import (
 	"fmt"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Caps bound what one request may hold below the [Limits] of the decoder. 0 is no bound of its own.
+// Caps bound what one request may hold below the [Limits] of the decoder, and say in messages whose bound it is. Their zero
+// value is none.
 type Caps struct {
 	// Labels bounds the labels of a series, NameBytes and ValueBytes the length of each. A series beyond one of them
 	// is refused, also where it was taken before.
-	Labels, NameBytes, ValueBytes int
+	Labels, NameBytes, ValueBytes limits.Bound
 
 	// Exemplars and Metadata bound what is kept of the request. What is beyond them is in [Request.Dropped].
-	Exemplars, Metadata int
+	Exemplars, Metadata limits.Bound
 }
 
 // shape is what the label set of a series has of what is limited.
@@ -33,61 +35,43 @@ func (s shape) exceeds(limit shape) bool {
 	return s.labels > limit.labels || s.nameBytes > limit.nameBytes || s.valueBytes > limit.valueBytes
 }
 
-// capsShapes reports whether the request has limits of its own on label sets: only then known series are looked at.
-func (r *Request) capsShapes() bool {
-	return r.Caps.Labels > 0 || r.Caps.NameBytes > 0 || r.Caps.ValueBytes > 0
+// capLabels takes over what bounds the label sets of the request. Only where the request has bounds of its own are known
+// series looked at.
+func (r *Request) capLabels() {
+	c, l := &r.Caps, &r.decoder.limits
+	r.capped = c.Labels.Most > 0 || c.NameBytes.Most > 0 || c.ValueBytes.Most > 0
+	process := func(name string, most int) limits.Bound { return limits.Bound{Most: int64(most), Name: name} }
+	r.bounds.labels = process("remote_write.max_labels_per_series", l.Labels).Or(c.Labels)
+	r.bounds.nameBytes = process("remote_write.max_label_name_bytes", l.NameBytes).Or(c.NameBytes)
+	r.bounds.valueBytes = process("remote_write.max_label_value_bytes", l.ValueBytes).Or(c.ValueBytes)
+	r.shape = shape{int(r.bounds.labels.Most), int(r.bounds.nameBytes.Most), int(r.bounds.valueBytes.Most)}
 }
 
-// shapeLimit is what a label set of this request may have.
-func (r *Request) shapeLimit() shape {
-	l, c := &r.decoder.limits, &r.Caps
-	return shape{capped(l.Labels, c.Labels), capped(l.NameBytes, c.NameBytes), capped(l.ValueBytes, c.ValueBytes)}
-}
+// bounds are those on a label set: the lower ones of the request's and the decoder's.
+type bounds struct{ labels, nameBytes, valueBytes limits.Bound }
 
-func capped(limit, cap int) int {
-	if cap > 0 && cap < limit {
-		return cap
-	}
-	return limit
-}
-
-// refuseShape refuses a series that was taken before the limit was.
-func (r *Request) refuseShape(t *target, s *series) {
-	limit, why := &r.shape, LabelTooLong
-	if s.shape.labels > limit.labels {
-		why = TooManyLabels
-	}
-	r.refuse(t, why, func() (string, string) {
-		series := r.showSeries(s.labels)
-		return series, fmt.Sprintf("series %s has %d labels, names of up to %d and values of up to %d bytes; at most %d, %d and %d are allowed",
-			series, s.shape.labels, s.shape.nameBytes, s.shape.valueBytes, limit.labels, limit.nameBytes, limit.valueBytes)
-	})
-}
-
-// mayAdd asks whether a series that was not found by its hash may be taken. One that is known in another form may.
-func (r *Request) mayAdd(key store.Key) (why Reason, ok bool) {
+// mayAdd asks about a series that was not found by its hash, and refuses it where it may not be taken. One that is known
+// in another form may.
+func (r *Request) mayAdd(t *target, key store.Key, ls labels.Labels) bool {
 	if r.Admit == nil || r.decoder.cache.knows(key) {
-		return 0, true
+		return true
 	}
-	return r.Admit(key)
-}
-
-func (r *Request) refuseNew(t *target, why Reason, ls labels.Labels) {
+	why, limit, ok := r.Admit(key)
+	if ok {
+		return true
+	}
 	r.refuse(t, why, func() (string, string) {
 		series := r.showSeries(ls)
-		return series, fmt.Sprintf("series %s is not known, and the tenant may not have more: %s", series, limitWords(why))
+		if why == TooManyNew {
+			return series, fmt.Sprintf("series %s is new, and there were more than %d new ones within a minute; send fewer, or this one later, or raise %s", series, limit.Most, limit.Setting())
+		}
+		return series, fmt.Sprintf("series %s is new, and the tenant has %d active ones, as many as it may; send fewer, or raise %s", series, limit.Most, limit.Setting())
 	})
-}
-
-func limitWords(why Reason) string {
-	if why == TooManyNew {
-		return "the limit new_series_per_minute is reached; it may come again later"
-	}
-	return "the limit active_series is reached"
+	return false
 }
 
 // exemplarsFull and metadataFull report whether the rest is to be dropped.
-func (r *Request) exemplarsFull() bool { return full(r.Accepted.Exemplars, r.Caps.Exemplars) }
-func (r *Request) metadataFull() bool  { return full(r.Accepted.Metadata, r.Caps.Metadata) }
+func (r *Request) exemplarsFull() bool { return full(r.Accepted.Exemplars, r.Caps.Exemplars.Most) }
+func (r *Request) metadataFull() bool  { return full(r.Accepted.Metadata, r.Caps.Metadata.Most) }
 
-func full(n, cap int) bool { return cap > 0 && n >= cap }
+func full(n int, most int64) bool { return most > 0 && int64(n) >= most }

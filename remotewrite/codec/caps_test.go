@@ -9,7 +9,12 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 )
+
+func of(name string, most int64) limits.Bound {
+	return limits.Bound{Most: most, Name: name, Of: "the tenant", ID: "a"}
+}
 
 // TestCapsOnLabels: a limit below the decoder's refuses series, known ones too, and goes as it came.
 func TestCapsOnLabels(t *testing.T) {
@@ -27,12 +32,12 @@ func TestCapsOnLabels(t *testing.T) {
 			why      Reason
 			text     string
 		}{
-			{Caps{Labels: 1}, 1, TooManyLabels, "more than the 1 labels"},
+			{Caps{Labels: of("labels", 1)}, 1, TooManyLabels, `has more than 1 labels; send fewer, or raise limits.labels of the tenant "a"`},
 			{Caps{}, 2, 0, ""},
-			{Caps{Labels: 1}, 1, TooManyLabels, "has 2 labels"},
-			{Caps{NameBytes: 7}, 0, LabelTooLong, "names of up to 8"},
-			{Caps{ValueBytes: 7}, 1, LabelTooLong, "values of up to 8"},
-			{Caps{Labels: 1000, NameBytes: 1 << 30, ValueBytes: 1 << 30}, 2, 0, ""},
+			{Caps{Labels: of("labels", 1)}, 1, TooManyLabels, "more than 1 labels"},
+			{Caps{NameBytes: of("name", 7)}, 0, LabelTooLong, `has the label "__name__" with a name of 8 bytes, more than 7; shorten it, or raise limits.name of the tenant "a"`},
+			{Caps{ValueBytes: of("value", 7)}, 1, LabelTooLong, `has the label "job" with a value of 8 bytes, more than 7; shorten it, or raise limits.value of the tenant "a"`},
+			{Caps{Labels: of("labels", 1000), NameBytes: of("name", 1<<30), ValueBytes: of("value", 1<<30)}, 2, 0, ""},
 			{Caps{}, 2, 0, ""},
 		} {
 			r := Request{Caps: c.caps}
@@ -58,7 +63,7 @@ func TestCapsOnTheRest(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		req.Metadata = append(req.Metadata, prompb.MetricMetadata{MetricFamilyName: name, Help: "h"})
 	}
-	r := Request{Caps: Caps{Exemplars: 2, Metadata: 1}}
+	r := Request{Caps: Caps{Exemplars: of("exemplars", 2), Metadata: of("metadata", 1)}}
 	d := newDecoder()
 	if err := d.Decode(&r, V1, testTenant, marshal(t, &req), testNowMs); err != nil {
 		t.Fatal(err)
@@ -73,7 +78,7 @@ func TestCapsOnTheRest(t *testing.T) {
 		b.add(writev2.TimeSeries{Samples: []writev2.Sample{{Timestamp: testNowMs}}, Metadata: writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_COUNTER, HelpRef: help}}, "__name__", name)
 	}
 	body := b.bytes(t)
-	r.Caps = Caps{Metadata: 1}
+	r.Caps = Caps{Metadata: of("metadata", 1)}
 	for i, want := range []string{"a", "b", "c"} {
 		if err := d.Decode(&r, V2, testTenant, body, testNowMs); err != nil {
 			t.Fatal(err)
@@ -90,9 +95,9 @@ func TestAdmit(t *testing.T) {
 	d := newDecoder()
 	var asked []store.Key
 	only := store.KeyOf(testTenant, labels.FromStrings("__name__", "a", "x", "y"))
-	admit := func(k store.Key) (Reason, bool) {
+	admit := func(k store.Key) (Reason, limits.Bound, bool) {
 		asked = append(asked, k)
-		return TooManyActive, k == only
+		return TooManyActive, of("active", 1), k == only
 	}
 	r := Request{Admit: admit}
 	for i, c := range []struct {
@@ -110,7 +115,7 @@ func TestAdmit(t *testing.T) {
 		if len(asked) != c.asks || r.Accepted.Samples != c.accepted {
 			t.Errorf("request %d: asked %d times, accepted %d", i, len(asked), r.Accepted.Samples)
 		}
-		if c.asks > 0 && (r.Rejected.Count(TooManyActive) != 1 || !strings.Contains(r.Rejected.String(), `too_many_active_series: series "b"{}`)) {
+		if c.asks > 0 && (r.Rejected.Count(TooManyActive) != 1 || !strings.Contains(r.Rejected.String(), `too_many_active_series: series "b"{} is new`)) {
 			t.Errorf("request %d: refused %s", i, r.Rejected.String())
 		}
 	}

@@ -16,12 +16,12 @@ func (r *Request) explainSeries(bad refusal) (series, detail string) {
 
 // explain puts the refusal of the label set in r.labels, or in r.refs, into words.
 func (r *Request) explain(bad refusal) string {
-	limit := &r.shape
 	switch bad.why {
 	case BadSymbolRef:
 		return r.explainRefs(bad.at)
 	case TooManyLabels:
-		return fmt.Sprintf("the label set %s has more than the %d labels that are allowed", r.showLabels(r.labels), limit.labels)
+		most := r.bounds.labels
+		return fmt.Sprintf("series %s has more than %d labels; send fewer, or raise %s", r.showLabels(r.labels), most.Most, most.Setting())
 	case NoMetricName:
 		return fmt.Sprintf("series %s has no metric name: the label %s is missing or empty", r.showLabels(r.labels), labels.MetricName)
 	}
@@ -30,8 +30,11 @@ func (r *Request) explain(bad refusal) string {
 	case bad.why == DuplicateLabel:
 		return fmt.Sprintf("series %s has the label %s twice", series, show(l.name))
 	case bad.why == LabelTooLong:
-		return fmt.Sprintf("series %s has the label %s with a name of %d and a value of %d bytes, at most %d and %d are allowed",
-			series, show(l.name), len(l.name), len(l.value), limit.nameBytes, limit.valueBytes)
+		part, n, most := "name", len(l.name), r.bounds.nameBytes
+		if n <= int(most.Most) {
+			part, n, most = "value", len(l.value), r.bounds.valueBytes
+		}
+		return fmt.Sprintf("series %s has the label %s with a %s of %d bytes, more than %d; shorten it, or raise %s", series, show(l.name), part, n, most.Most, most.Setting())
 	case len(l.name) == 0:
 		return fmt.Sprintf("series %s has a label without a name", series)
 	default:

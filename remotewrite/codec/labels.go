@@ -24,16 +24,12 @@ type refusal struct {
 func refused(why Reason, at int) refusal { return refusal{refused: true, why: why, at: at} }
 
 // lookup returns the target of a TimeSeries message whose labels have this hash. Only a label set that the cache
-// does not have is parsed, by parse, which adds them to r.labels.
+// does not have, or that was taken before it was too large, is parsed, by parse, which adds them to r.labels.
 func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, error) {
-	t := target{slot: -1}
-	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s.series != nil {
-		if r.capped && s.series.shape.exceeds(r.shape) {
-			r.refuseShape(&t, s.series)
-			return t, nil
-		}
+	if s := r.decoder.cache.find(h, r.tenant, r.nowMs); s.series != nil && !(r.capped && s.series.shape.exceeds(r.shape)) {
 		return r.targetOf(s)
 	}
+	t := target{slot: -1}
 	r.labels = r.labels[:0]
 	bad, err := parse()
 	if err != nil {
@@ -52,8 +48,7 @@ func (r *Request) lookup(h hash128, parse func() (refusal, error)) (target, erro
 	}
 	ls := r.buildLabels()
 	key := r.decoder.keyOf(r.tenant, ls)
-	if why, ok := r.mayAdd(key); !ok {
-		r.refuseNew(&t, why, ls)
+	if !r.mayAdd(&t, key, ls) {
 		return t, nil
 	}
 	s := r.decoder.cache.add(h, r.tenant, key, ls, pair, r.nowMs)

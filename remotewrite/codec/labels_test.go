@@ -19,6 +19,7 @@ func TestLabelRules(t *testing.T) {
 	tests := map[string]struct {
 		labels []string
 		why    Reason
+		text   string
 		ok     bool
 		want   labels.Labels
 	}{
@@ -37,9 +38,9 @@ func TestLabelRules(t *testing.T) {
 		"name is no utf-8":    {labels: []string{"__name__", "up", "a\xff", "1"}, why: BadLabels},
 		"value is no utf-8":   {labels: []string{"__name__", "up", "a", "\xff"}, why: BadLabels},
 		"metric is no utf-8":  {labels: []string{"__name__", "up\xff"}, why: BadLabels},
-		"too many":            {labels: append([]string{"__name__", "up"}, many...), why: TooManyLabels},
-		"name too long":       {labels: []string{"__name__", "up", strings.Repeat("a", 1025), "1"}, why: LabelTooLong},
-		"value too long":      {labels: []string{"__name__", "up", "a", strings.Repeat("a", 4097)}, why: LabelTooLong},
+		"too many":            {labels: append([]string{"__name__", "up"}, many...), why: TooManyLabels, text: "or raise remote_write.max_labels_per_series"},
+		"name too long":       {labels: []string{"__name__", "up", strings.Repeat("a", 1025), "1"}, why: LabelTooLong, text: "a name of 1025 bytes, more than 1024; shorten it, or raise remote_write.max_label_name_bytes"},
+		"value too long":      {labels: []string{"__name__", "up", "a", strings.Repeat("a", 4097)}, why: LabelTooLong, text: "a value of 4097 bytes, more than 4096; shorten it, or raise remote_write.max_label_value_bytes"},
 		"just short enough":   {labels: []string{"__name__", "up", "a", strings.Repeat("a", 4096)}, ok: true, want: labels.FromStrings("__name__", "up", "a", strings.Repeat("a", 4096))},
 	}
 	for name, tc := range tests {
@@ -65,8 +66,8 @@ func TestLabelRules(t *testing.T) {
 						}
 						continue
 					}
-					if r.Rejected.Count(tc.why) != 1 || r.Rejected.Total() != 1 || r.Accepted.Samples != 1 {
-						t.Fatalf("want %v, got %+v, accepted %+v", tc.why, r.Rejected, r.Accepted)
+					if r.Rejected.Count(tc.why) != 1 || r.Rejected.Total() != 1 || !strings.Contains(r.Rejected.String(), tc.text) || r.Accepted.Samples != 1 {
+						t.Fatalf("want %v with %q, got %s, accepted %+v", tc.why, tc.text, r.Rejected.String(), r.Accepted)
 					}
 					if len(r.Batch.Series) != 1 || r.Batch.Series[0].Labels.Get("__name__") != "good" {
 						t.Errorf("the good series is not there: %v", r.Batch.Series)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -28,9 +29,9 @@ type Request struct {
 	// Caps are the request's own limits.
 	Caps Caps
 
-	// Admit decides whether a series that is not remembered may be taken, and if not, why; nil is that all may. It is
-	// asked at most once for each TimeSeries message.
-	Admit func(store.Key) (why Reason, ok bool)
+	// Admit decides whether a series that is not remembered may be taken, and if not, why, and by which limit; nil is that
+	// all may. It is asked at most once for each TimeSeries message.
+	Admit func(store.Key) (why Reason, limit limits.Bound, ok bool)
 
 	// Privacy says what is done with personal data before anything else sees it. What it says of a label set is remembered with
 	// the series; another policy looks again.
@@ -56,7 +57,8 @@ type Request struct {
 	oldestMs int64
 	points   int
 	capped   bool
-	shape    shape // the most that a label set may have
+	bounds   bounds
+	shape    shape // what the bounds allow
 
 	slots []slot  // beside Batch.Series
 	index []int32 // open-addressed: a series' hash to its slot + 1
@@ -91,7 +93,7 @@ func (r *Request) reset(d *Decoder, v Version, tenant string, nowMs int64) {
 	r.Accepted, r.Dropped, r.Duplicates, r.judged = Counts{}, Counts{}, Counts{}, judgement{}
 	r.Rejected.reset()
 	r.decoder, r.tenant, r.nowMs, r.points = d, tenant, nowMs, 0
-	r.capped, r.shape = r.capsShapes(), r.shapeLimit()
+	r.capLabels()
 	r.oldestMs = 0
 	if d.limits.AgeMs > 0 {
 		r.oldestMs = max(0, nowMs-d.limits.AgeMs)

@@ -225,11 +225,7 @@ func (l *Ledger) room(n int, now time.Time) bool {
 
 // samplesRate and newSeriesRate are the limits of a kind.
 func samplesRate(l *limits.Limits) rate {
-	r := rate{float64(l.SamplesPerSecond), float64(l.SamplesBurst)}
-	if r.burst == 0 {
-		r.burst = limits.DefaultBurstSeconds * r.perSecond
-	}
-	return r
+	return rate{float64(l.SamplesPerSecond), float64(l.Burst())}
 }
 
 func newSeriesRate(l *limits.Limits) rate {

@@ -28,10 +28,7 @@ func Handler(of func(ctx context.Context, tenantID string) Grant) http.HandlerFu
 			QuerySeries    int64   `json:"max_fetched_series_per_query"`
 			Limits         Limits  `json:"limits"`
 			KeyLimits      *Limits `json:"key_limits,omitempty"`
-		}{g.Limits.SamplesPerSecond, g.Limits.SamplesBurst, g.Limits.ActiveSeries, g.Limits.QuerySeries, g.Limits, nil}
-		if body.IngestionBurst == 0 {
-			body.IngestionBurst = DefaultBurstSeconds * body.IngestionRate
-		}
+		}{g.Limits.SamplesPerSecond, g.Limits.Burst(), g.Limits.ActiveSeries, g.Limits.QuerySeries, g.Limits, nil}
 		if g.Key != "" {
 			body.KeyLimits = &g.KeyLimits
 		}
@@ -39,6 +36,3 @@ func Handler(of func(ctx context.Context, tenantID string) Grant) http.HandlerFu
 		_ = json.NewEncoder(w).Encode(body) // a client that is gone hears nothing
 	}
 }
-
-// DefaultBurstSeconds is how many seconds' worth of samples may come at once where no burst is set.
-const DefaultBurstSeconds = 10

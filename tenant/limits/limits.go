@@ -4,6 +4,7 @@ package limits
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/prometheus/common/model"
 )
@@ -12,7 +13,8 @@ import (
 // sections remote_write and query.
 type Limits struct {
 	// SamplesPerSecond bounds the float and histogram samples that all receivers together accept, on average.
-	// SamplesBurst is how many may come at once; 0 is ten seconds' worth.
+	// SamplesBurst is how many may come at once; 0 is ten seconds' worth, so that the first minute after a pause may have
+	// 17 % more than the limit.
 	SamplesPerSecond int64 `yaml:"samples_per_second" json:"samples_per_second"`
 	SamplesBurst     int64 `yaml:"samples_burst" json:"samples_burst"`
 
@@ -85,6 +87,20 @@ func (l Limits) Validate() error {
 		return fmt.Errorf("limits.samples_burst: is set without limits.samples_per_second, which it belongs to")
 	}
 	return nil
+}
+
+// defaultBurstSeconds is how many seconds' worth of samples may come at once where no burst is set.
+const defaultBurstSeconds = 10
+
+// Burst returns how many samples may come at once.
+func (l *Limits) Burst() int64 {
+	switch {
+	case l.SamplesBurst > 0:
+		return l.SamplesBurst
+	case l.SamplesPerSecond > math.MaxInt64/defaultBurstSeconds:
+		return math.MaxInt64
+	}
+	return defaultBurstSeconds * l.SamplesPerSecond
 }
 
 // Grant is what one request is held to: the limits of its tenant, and beside them those of its key, which count the

@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/metricstream/metricstream/store"
@@ -15,8 +16,8 @@ type Bound struct {
 	Most int64
 
 	// Name is the limit's, such as query_series or query.max_series, and Of whose it is: "the tenant", "the key", or
-	// empty for the process.
-	Name, Of string
+	// empty for the process. ID is which tenant or key that is.
+	Name, Of, ID string
 }
 
 // String returns the words by which a client tells its operator what to raise.
@@ -25,6 +26,14 @@ func (b Bound) String() string {
 		return b.Name
 	}
 	return "the limit " + b.Name + " of " + b.Of
+}
+
+// Setting returns the same as the name of a setting and whose it is, such as limits.query_series of the tenant "a".
+func (b Bound) Setting() string {
+	if b.Of == "" {
+		return b.Name
+	}
+	return fmt.Sprintf("limits.%s of %s %q", b.Name, b.Of, b.ID)
 }
 
 // Or returns the smaller of two bounds, of which any may be none.
@@ -52,20 +61,28 @@ func (r *Reached) Error() string { return r.err.Error() }
 // Unwrap returns what has the kind.
 func (r *Reached) Unwrap() error { return r.err }
 
+// OfTenant and OfKey return a limit of the tenant or the key as a bound.
+func (g *Grant) OfTenant(name string, most int64) Bound {
+	return Bound{Most: most, Name: name, Of: "the tenant", ID: g.Tenant}
+}
+
+func (g *Grant) OfKey(name string, most int64) Bound {
+	return Bound{Most: most, Name: name, Of: "the key", ID: g.Key}
+}
+
 // least returns the smaller of the tenant's limit and the key's.
-func (g Grant) least(name string, of func(Limits) int64) Bound {
-	b := Bound{Most: of(g.Limits), Name: name, Of: "the tenant"}
-	return b.Or(Bound{Most: of(g.KeyLimits), Name: name, Of: "the key"})
+func (g *Grant) least(name string, of func(*Limits) int64) Bound {
+	return g.OfTenant(name, of(&g.Limits)).Or(g.OfKey(name, of(&g.KeyLimits)))
 }
 
 // Range bounds the time that a query is over, in nanoseconds as a [time.Duration].
 func (g Grant) Range() Bound {
-	return g.least("query_range", func(l Limits) int64 { return int64(l.QueryRange) })
+	return g.least("query_range", func(l *Limits) int64 { return int64(l.QueryRange) })
 }
 
 // Duration bounds how long a query takes, in nanoseconds as a [time.Duration].
 func (g Grant) Duration() Bound {
-	return g.least("query_duration", func(l Limits) int64 { return int64(l.QueryDuration) })
+	return g.least("query_duration", func(l *Limits) int64 { return int64(l.QueryDuration) })
 }
 
 // Reading is what one query may read with all its selectors.
@@ -74,8 +91,8 @@ type Reading struct{ Series, Samples Bound }
 // Reading returns what a query may read, with bounds of the process' own behind those of tenant and key.
 func (g Grant) Reading(series, samples Bound) Reading {
 	return Reading{
-		Series:  series.Or(g.least("query_series", func(l Limits) int64 { return l.QuerySeries })),
-		Samples: samples.Or(g.least("query_samples", func(l Limits) int64 { return l.QuerySamples })),
+		Series:  series.Or(g.least("query_series", func(l *Limits) int64 { return l.QuerySeries })),
+		Samples: samples.Or(g.least("query_samples", func(l *Limits) int64 { return l.QuerySamples })),
 	}
 }
 
