@@ -1,6 +1,6 @@
 // Package erasure owns the erasure of data: the job that removes, step by step and whatever happens in between, what a request
-// names from all tables, and the HTTP API by which it is asked for. It leaves to its callers where requests are kept, what the
-// tables are, and how readers of the log leave out what is erased.
+// names from all tables. It leaves to its callers where requests come from and are kept, what the tables are, and how readers
+// of the log leave out what is erased.
 package erasure
 
 import (

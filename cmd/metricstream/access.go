@@ -10,7 +10,6 @@ import (
 
 	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
-	"github.com/metricstream/metricstream/erasure"
 	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/tenant/admin"
@@ -101,9 +100,6 @@ func sameSite(h http.Handler) http.Handler {
 // addAdmin serves the administration.
 func (n *node) addAdmin(served []web.Route) {
 	for _, e := range admin.New(n.parts.metadata, n.logger).Endpoints() {
-		n.handleAdmin(e.Pattern, e.Need, e.Handler)
-	}
-	for _, e := range erasure.NewAPI(n.parts.metadata, n.logger).Endpoints() {
 		n.handleAdmin(e.Pattern, e.Need, e.Handler)
 	}
 	n.handleAdmin("GET /api/v1/admin/routes", auth.Operator, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/metricstream/metricstream/erasure"
+	"github.com/metricstream/metricstream/tenant/admin"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
@@ -22,7 +22,7 @@ func erasureCommands(app *kingpin.Application, runs map[string]func(context.Cont
 		runs[cmd.FullCommand()] = func(ctx context.Context) error { return run(ctx, c) }
 	}
 	erase := app.Command("erase", "Erase series, all of their time or a part of it, from the tables, and from what is read from the log again.")
-	var body erasure.NewErasure
+	var body admin.NewErasure
 	var wait bool
 	erase.Flag("match", `A selector of series, such as up{job="x"}; repeated, each chooses some.`).Required().StringsVar(&body.Selectors)
 	erase.Flag("tenant", "Whose series. Default: those of the tenant of the key which asks.").StringVar(&body.Tenant)

@@ -1,4 +1,4 @@
-// Package admin owns the HTTP API by which tenants, keys, users and limits are administered, /api/v1/admin, and its description in
+// Package admin owns the HTTP API by which tenants, keys, users and limits are administered and data is erased, /api/v1/admin, and its description in
 // OpenAPI. It leaves to package db what may be changed by whom, and to package auth who comes in.
 package admin
 
@@ -56,7 +56,7 @@ func (a *API) Endpoints() []Endpoint {
 		a.endpoint("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
 		a.endpoint("GET /api/v1/admin/audit", auth.Admin, a.audit),
 		{"GET /api/v1/admin/openapi.yaml", auth.Open, http.HandlerFunc(describe)},
-	}, a.piiEndpoints(), a.limitEndpoints(), a.userEndpoints())
+	}, a.piiEndpoints(), a.limitEndpoints(), a.userEndpoints(), a.erasureEndpoints())
 }
 
 //go:embed openapi.yaml
@@ -198,7 +198,7 @@ func number(r *http.Request, name string, otherwise int64) (int64, error) {
 	return n, nil
 }
 
-const maxBody = 64 << 10
+const maxBody = 256 << 10
 
 // decode reads a body. The content type is asked for because a page of another site cannot send it without leave,
 // while a browser would add the password that it remembers.
@@ -237,12 +237,16 @@ func statusOf(err error) (code int, typ string) {
 // answer writes the envelope of the Prometheus API.
 func (a *API) answer(w http.ResponseWriter, r *http.Request, h handler) {
 	data, err := h(r)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	if err == nil {
-		_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data}) // a client that is gone hears nothing
+	if err != nil {
+		a.refuse(w, r, err)
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data}) // a client that is gone hears nothing
+}
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	code, typ := statusOf(err)
 	text := err.Error()
 	if code == http.StatusServiceUnavailable {
@@ -250,6 +254,8 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, h handler) {
 		text = "the metadata database does not answer; try again later" // the log says why, with hosts and users
 		w.Header().Set("Retry-After", "5")
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": typ, "error": text})
 }

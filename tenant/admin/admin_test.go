@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/metricstream/metricstream/erasure"
 	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
@@ -293,7 +292,7 @@ func TestSchemas(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	for name, v := range map[string]any{
 		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{}, "Limits": limits.Limits{}, "Limited": db.Limited{}, "User": db.User{}, "NewUser": newUser{}, "UserChange": userChange{},
-		"NewErasure": erasure.NewErasure{}, "Erasure": db.Erasure{}, "ErasureReport": db.ErasureReport{}, "ErasedTable": db.ErasedTable{},
+		"NewErasure": NewErasure{}, "Erasure": db.Erasure{}, "ErasureReport": db.ErasureReport{}, "ErasedTable": db.ErasedTable{},
 	} {
 		var want, has, always []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
