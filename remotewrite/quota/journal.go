@@ -16,15 +16,18 @@ import (
 // eight bytes each, the lowest first.
 type Journal interface {
 	// Exchange appends records to a slice and calls visit with those that it has not called it with before; its own may
-	// be among them. The ids are only good during the call. Loss is that what the slice had before is gone. It is called
-	// by one goroutine.
-	Exchange(ctx context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (Loss, error)
+	// be among them. The ids are only good during the call. It is called by one goroutine.
+	Exchange(ctx context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (Outcome, error)
 }
 
-// Loss tells that a journal has lost what it had.
-type Loss bool
+// Outcome is what an exchange with a journal has met. Lost is that what the slice had before is gone, Full that the records
+// were not appended because the slice would become too long.
+type Outcome struct{ Lost, Full bool }
 
 const (
+	// maxJournal is how many bytes a slice's journal may have.
+	maxJournal = 256 << 20
+
 	maxRecordIDs    = 8192
 	maxRecordTenant = 1024
 )
@@ -86,11 +89,14 @@ func field(b []byte, most, unit int) (value, rest []byte, _ error) {
 // the machine takes is learnt again.
 type Files struct {
 	dir  string
+	most int64
 	read map[int64]bool
 }
 
 // NewFiles returns a journal in a folder, which is made when there is something to write.
-func NewFiles(dir string) *Files { return &Files{dir: dir, read: make(map[int64]bool)} }
+func NewFiles(dir string) *Files {
+	return &Files{dir: dir, most: maxJournal, read: make(map[int64]bool)}
+}
 
 const filePrefix = "series-"
 
@@ -99,20 +105,22 @@ func (f *Files) path(slice int64) string {
 }
 
 // Exchange implements [Journal].
-func (f *Files) Exchange(_ context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (Loss, error) {
+func (f *Files) Exchange(_ context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (o Outcome, _ error) {
 	if !f.read[slice] {
 		if err := f.load(slice, visit); err != nil {
-			return false, fmt.Errorf("cannot read the journal of series: %w", err)
+			return o, fmt.Errorf("cannot read the journal of series: %w", err)
 		}
 		f.read[slice] = true
 	}
 	if len(records) == 0 {
-		return false, nil
+		return o, nil
 	}
-	if err := f.append(slice, records); err != nil {
-		return false, fmt.Errorf("cannot write the journal of series: %w", err)
+	full, err := f.append(slice, records)
+	if err != nil {
+		return o, fmt.Errorf("cannot write the journal of series: %w", err)
 	}
-	return false, nil
+	o.Full = full
+	return o, nil
 }
 
 // load reads a file and cuts off what is not whole; files of slices long past are removed.
@@ -131,16 +139,19 @@ func (f *Files) load(slice int64, visit func(tenant string, ids []uint64)) error
 	return nil
 }
 
-func (f *Files) append(slice int64, records []byte) error {
+func (f *Files) append(slice int64, records []byte) (full bool, _ error) {
 	if err := os.MkdirAll(f.dir, 0o755); err != nil {
-		return err
+		return false, err
 	}
 	file, err := os.OpenFile(f.path(slice), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if info, err := file.Stat(); err != nil || info.Size()+int64(len(records)) > f.most {
+		return err == nil, errors.Join(err, file.Close())
 	}
 	_, err = file.Write(records)
-	return errors.Join(err, file.Close())
+	return false, errors.Join(err, file.Close())
 }
 
 func (f *Files) removeBefore(slice int64) {

@@ -19,15 +19,15 @@ const (
 	// told from the one before it.
 	journalHead = 16
 
-	// journalChunk is how much is read at once, and maxJournal how long a slice's journal may become.
+	// journalChunk is how much is read at once.
 	journalChunk = 1 << 20
-	maxJournal   = 256 << 20
 )
 
 // RedisJournal is the journal of all receivers that use one Redis. Each slice of time is one string.
 type RedisJournal struct {
 	client redis.Scripter
 	script *redis.Script
+	most   int64
 	places map[int64]place
 }
 
@@ -39,11 +39,11 @@ type place struct {
 
 // NewRedisJournal returns the journal in a Redis.
 func NewRedisJournal(client redis.Scripter) *RedisJournal {
-	return &RedisJournal{client: client, script: redis.NewScript(journalLua), places: make(map[int64]place)}
+	return &RedisJournal{client: client, script: redis.NewScript(journalLua), most: maxJournal, places: make(map[int64]place)}
 }
 
 // Exchange implements [Journal].
-func (j *RedisJournal) Exchange(ctx context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (lost Loss, _ error) {
+func (j *RedisJournal) Exchange(ctx context.Context, slice int64, records []byte, visit func(tenant string, ids []uint64)) (o Outcome, _ error) {
 	for old := range j.places {
 		if old < slice-2*keptSlices || old > slice+2*keptSlices {
 			delete(j.places, old)
@@ -54,45 +54,55 @@ func (j *RedisJournal) Exchange(ctx context.Context, slice int64, records []byte
 		if !first {
 			records = nil
 		}
-		next, chunk, size, err := j.ask(ctx, slice, p, records)
+		a, err := j.ask(ctx, slice, p, records)
 		if err != nil {
-			return lost, err
+			return o, err
 		}
-		lost = lost || Loss(p.head != "" && next.head != p.head)
-		n, err := visitRecords(chunk, visit)
+		o.Lost = o.Lost || p.head != "" && a.at.head != p.head
+		o.Full = o.Full || a.full
+		n, err := visitRecords(a.chunk, visit)
 		if errors.Is(err, errDamage) || n == 0 && err != nil {
-			next.offset = size // what cannot be read is left out, once
-			j.places[slice] = next
-			return lost, err
+			a.at.offset = a.size // what cannot be read is left out, once
+			j.places[slice] = a.at
+			return o, err
 		}
-		next.offset += int64(n)
-		j.places[slice] = next
-		if next.offset >= size {
-			return lost, nil
+		a.at.offset += int64(n)
+		j.places[slice] = a.at
+		if a.at.offset >= a.size {
+			return o, nil
 		}
 	}
 }
 
-// ask runs the script and returns from where on a part was read, the part, and how long all is.
-func (j *RedisJournal) ask(ctx context.Context, slice int64, p place, records []byte) (place, []byte, int64, error) {
+// part is a part of a slice's journal: from where on it was read, how long all is, and whether it was too long for more.
+type part struct {
+	at    place
+	chunk []byte
+	size  int64
+	full  bool
+}
+
+// ask runs the script.
+func (j *RedisJournal) ask(ctx context.Context, slice int64, p place, records []byte) (part, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	keep := (keptSlices + 2) * sliceLength
 	head := fmt.Sprintf("%016x", rand.Uint64())
 	v, err := j.script.Run(ctx, j.client, []string{keyPrefix + "series:" + strconv.FormatInt(slice, 10)},
-		keep.Milliseconds(), head, p.head, p.offset, records, journalChunk, maxJournal).Slice()
+		keep.Milliseconds(), head, p.head, p.offset, records, journalChunk, j.most).Slice()
 	if err != nil {
-		return p, nil, 0, fmt.Errorf("cannot exchange the journal of series with Redis: %w", err)
+		return part{}, fmt.Errorf("cannot exchange the journal of series with Redis: %w", err)
 	}
-	if len(v) != 4 {
-		return p, nil, 0, fmt.Errorf("cannot read the journal of series from Redis: %d values", len(v))
+	if len(v) != 5 {
+		return part{}, fmt.Errorf("cannot read the journal of series from Redis: %d values", len(v))
 	}
 	got, okHead := v[0].(string)
 	offset, okOffset := v[1].(int64)
 	chunk, okChunk := v[2].(string)
 	size, okSize := v[3].(int64)
-	if !okHead || !okOffset || !okChunk || !okSize {
-		return p, nil, 0, fmt.Errorf("cannot read the journal of series from Redis: the values are of other types")
+	full, okFull := v[4].(int64)
+	if !okHead || !okOffset || !okChunk || !okSize || !okFull {
+		return part{}, fmt.Errorf("cannot read the journal of series from Redis: the values are of other types")
 	}
-	return place{got, offset}, []byte(chunk), size, nil
+	return part{place{got, offset}, []byte(chunk), size, full == 1}, nil
 }

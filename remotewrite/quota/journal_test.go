@@ -55,8 +55,8 @@ func TestRedisJournal(t *testing.T) {
 	exchange := func(j *RedisJournal, records []byte) seen {
 		t.Helper()
 		s := seen{}
-		if lost, err := j.Exchange(t.Context(), 7, records, s.visit); err != nil || lost {
-			t.Fatal(lost, err)
+		if met, err := j.Exchange(t.Context(), 7, records, s.visit); err != nil || met != (Outcome{}) {
+			t.Fatal(met, err)
 		}
 		return s
 	}
@@ -90,12 +90,41 @@ func TestRedisJournal(t *testing.T) {
 	}
 	exchange(b, nil)
 	client.FlushAll(t.Context())
-	if lost, err := b.Exchange(t.Context(), 7, nil, seen{}.visit); !bool(lost) || err != nil {
-		t.Errorf("what was lost: %v, %v", lost, err)
+	if met, err := b.Exchange(t.Context(), 7, nil, seen{}.visit); !met.Lost || err != nil {
+		t.Errorf("what was lost: %+v, %v", met, err)
 	}
 	exchange(b, appendRecord(nil, "v", []uint64{9}))
 	s := seen{}
-	if lost, err := a.Exchange(t.Context(), 7, nil, s.visit); !bool(lost) || err != nil || len(s["v"]) != 1 {
-		t.Errorf("what was lost and begun again: %v, %v, %v", lost, err, s)
+	if met, err := a.Exchange(t.Context(), 7, nil, s.visit); !met.Lost || err != nil || len(s["v"]) != 1 {
+		t.Errorf("what was lost and begun again: %+v, %v, %v", met, err, s)
+	}
+	overflow(t, journalHead+30, func(most int64) Journal {
+		j := NewRedisJournal(client)
+		j.most = most
+		return j
+	})
+}
+
+func TestFilesAreNotEndless(t *testing.T) {
+	dir := t.TempDir()
+	overflow(t, 30, func(most int64) Journal {
+		f := NewFiles(dir)
+		f.most = most
+		return f
+	})
+}
+
+// overflow: what a journal has no room for is not written, and said so; the rest stays. There is room for one record.
+func overflow(t *testing.T, room int64, open func(most int64) Journal) {
+	t.Helper()
+	j := open(room)
+	for i, full := range []bool{false, true} {
+		if met, err := j.Exchange(t.Context(), 9, appendRecord(nil, "t", []uint64{uint64(i), 7}), seen{}.visit); met.Full != full || met.Lost || err != nil {
+			t.Errorf("record %d: %+v, %v", i, met, err)
+		}
+	}
+	s := seen{}
+	if met, err := open(maxJournal).Exchange(t.Context(), 9, appendRecord(nil, "u", []uint64{1}), s.visit); met.Full || err != nil || !slices.Equal(s["t"], []uint64{0, 7}) {
+		t.Errorf("%+v, %v, %v", met, err, s)
 	}
 }

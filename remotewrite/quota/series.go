@@ -233,14 +233,12 @@ func (l *Ledger) exchangeSeries(ctx context.Context) error {
 	}
 	now := l.slice.Load()
 	for slice := now - keptSlices; slice <= now; slice++ {
-		lost, err := l.journal.Exchange(ctx, slice, nil, l.hear(slice))
+		met, err := l.journal.Exchange(ctx, slice, nil, l.hear(slice))
 		if err != nil {
 			return err
 		}
-		if lost {
-			for _, a := range l.sets() {
-				a.series.sendAgain()
-			}
+		if met.Lost {
+			l.sendAgain()
 		}
 	}
 	records := make(map[int64][]byte)
@@ -252,14 +250,23 @@ func (l *Ledger) exchangeSeries(ctx context.Context) error {
 		}
 	}
 	for slice, r := range records {
-		if _, err := l.journal.Exchange(ctx, slice, r, l.hear(slice)); err != nil {
-			for _, a := range l.sets() {
-				a.series.sendAgain()
-			}
+		met, err := l.journal.Exchange(ctx, slice, r, l.hear(slice))
+		if err != nil {
+			l.sendAgain()
 			return err
+		}
+		if met.Full {
+			l.metrics.unwritten.Add(float64(len(r)))
 		}
 	}
 	return nil
+}
+
+// sendAgain has all that is known sent with the next exchange.
+func (l *Ledger) sendAgain() {
+	for _, a := range l.sets() {
+		a.series.sendAgain()
+	}
 }
 
 // hear returns what takes over series that others have seen.
