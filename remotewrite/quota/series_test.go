@@ -104,6 +104,9 @@ func TestLimitOnKnownSeries(t *testing.T) {
 	if n := sendSeries(l, has, activeSeries(0), 200, 100); n != 100 {
 		t.Errorf("%d new ones without a limit", n)
 	}
+	if n := sendSeries(l, cache{}, activeSeries(100), 0, 400); n != 300 {
+		t.Errorf("%d with the limit that is back on 300 that are known", n)
+	}
 }
 
 func TestNewSeries(t *testing.T) {

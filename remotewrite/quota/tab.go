@@ -119,6 +119,9 @@ func (t *Tab) Admit(id uint64) Verdict {
 	}
 	if !t.series {
 		t.account.fresh.Add(1)
+		if slice := t.ledger.slice.Load(); t.account.series.tracked(slice) { // a limit was taken back, and may return
+			t.account.series.mark(id, slice, tell)
+		}
 		return Accepted
 	}
 	return t.account.series.admit(id, t)
