@@ -189,6 +189,7 @@ func limitsLife(t *testing.T, s *server, operator string) {
 		{400, "PUT", "/limits", `{"active_series":-1}`, ""},
 		{404, "PUT", "/tenants/nobody/limits", `{}`, ""},
 		{404, "PUT", "/keys/nobody/limits", `{}`, ""},
+		{400, "PUT", "/keys/nobody/limits", `{"active_series":5}`, ""}, // a key has none
 		{200, "PUT", "/tenants/team-a/limits", `{}`, `{}`},
 		{200, "PUT", "/limits", `{}`, `{}`},
 	} {

@@ -94,8 +94,12 @@ func (d *DB) SetTenantLimits(ctx context.Context, by Actor, id string, o limits.
 
 // SetKeyLimits sets a key's limits in place of those that it had.
 func (d *DB) SetKeyLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
-	if err := checkLimits(o, limits.Limits{}); err != nil {
-		return err
+	l, err := o.Over(limits.Limits{})
+	if err != nil {
+		return store.Invalidf("%w", err)
+	}
+	if l.ActiveSeries > 0 {
+		return store.Invalidf("limits.active_series: series belong to a tenant and not to the key that wrote them; set it for the tenant, or new_series_per_minute for the key")
 	}
 	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
 		before, err := keyByID(ctx, tx, by, id)
