@@ -20,12 +20,12 @@ type Caps struct {
 }
 
 // shape is what the label set of a series has of what is limited.
-type shape struct{ labels, nameBytes, valueBytes int }
+type shape struct{ labels, nameBytes, valueBytes uint32 }
 
 func shapeOf(ls labels.Labels) (s shape) {
 	ls.Range(func(l labels.Label) {
 		s.labels++
-		s.nameBytes, s.valueBytes = max(s.nameBytes, len(l.Name)), max(s.valueBytes, len(l.Value))
+		s.nameBytes, s.valueBytes = max(s.nameBytes, uint32(len(l.Name))), max(s.valueBytes, uint32(len(l.Value)))
 	})
 	return s
 }
@@ -44,7 +44,7 @@ func (r *Request) capLabels() {
 	r.bounds.labels = process("remote_write.max_labels_per_series", l.Labels).Or(c.Labels)
 	r.bounds.nameBytes = process("remote_write.max_label_name_bytes", l.NameBytes).Or(c.NameBytes)
 	r.bounds.valueBytes = process("remote_write.max_label_value_bytes", l.ValueBytes).Or(c.ValueBytes)
-	r.shape = shape{int(r.bounds.labels.Most), int(r.bounds.nameBytes.Most), int(r.bounds.valueBytes.Most)}
+	r.shape = shape{uint32(r.bounds.labels.Most), uint32(r.bounds.nameBytes.Most), uint32(r.bounds.valueBytes.Most)}
 }
 
 // bounds are those on a label set: the lower ones of the request's and the decoder's.

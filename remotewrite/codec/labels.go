@@ -73,13 +73,13 @@ func (r *Request) checkLabels() refusal {
 		slices.SortStableFunc(r.labels, byName)
 	}
 	limit := &r.shape
-	if len(r.labels) > limit.labels {
+	if len(r.labels) > int(limit.labels) {
 		return refused(TooManyLabels, 0)
 	}
 	named := false
 	for i, l := range r.labels {
 		switch {
-		case len(l.name) > limit.nameBytes, len(l.value) > limit.valueBytes:
+		case len(l.name) > int(limit.nameBytes), len(l.value) > int(limit.valueBytes):
 			return refused(LabelTooLong, i)
 		case len(l.name) == 0, !utf8.Valid(l.name), !utf8.Valid(l.value):
 			return refused(BadLabels, i)
