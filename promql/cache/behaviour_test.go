@@ -31,7 +31,7 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	s := openStore(t)
 	w := &changing{t: t, store: s, maker: maker{rng: rand.New(rand.NewPCG(1, 1)), last: map[store.Key]float64{}}, all: seriesOf(store.DefaultTenant)}
-	now := time.Now().UnixMilli() / minuteMs * minuteMs
+	now := time.Now().UnixMilli() / hourMs * hourMs // what is remembered is cut at hours
 	b := &store.Batch{}
 	for _, one := range w.all {
 		w.points(b, one, now-4*hourMs, now-minuteMs)

@@ -37,7 +37,7 @@ func TestRetentionClasses(t *testing.T) {
 		if _, err := here.UpdateTenant(ctx, root, store.DefaultTenant, func(t *Tenant) { t.Description = "d" }); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "the classes there", func() bool {
+		within(t, "the classes there", func() bool {
 			return slices.Equal(there.Snapshot().Classes(store.DefaultTenant), want) && len(there.Snapshot().Classes("nobody")) == 0
 		})
 		log, err := here.Audit(ctx, root, 3, 1)

@@ -133,11 +133,11 @@ func TestOthersSeeChanges(t *testing.T) {
 		c := newClock()
 		here, there := b.open(t, c), b.open(t, c)
 		k, token := mustKey(t, here, Spec{Tenant: store.DefaultTenant, Scopes: []string{"read"}})
-		within(t, 5*time.Second, "the key there", func() bool { return verdict(there, token) == Good })
+		within(t, "the key there", func() bool { return verdict(there, token) == Good })
 		if err := there.RevokeKey(t.Context(), root, k.ID); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "the revocation here", func() bool { return verdict(here, token) == Revoked })
+		within(t, "the revocation here", func() bool { return verdict(here, token) == Revoked })
 	})
 }
 
@@ -156,7 +156,7 @@ func TestAway(t *testing.T) {
 			t.Error("the key is not known any more")
 		}
 		back()
-		within(t, 30*time.Second, "a change", func() bool {
+		within(t, "a change", func() bool {
 			_, err := d.CreateTenant(t.Context(), root, "later", "")
 			return err == nil || errors.Is(err, ErrExists)
 		})
@@ -169,7 +169,7 @@ func TestAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "a change of another process", func() bool { return d.Snapshot().keys[k.ID] != nil })
+		within(t, "a change of another process", func() bool { return d.Snapshot().keys[k.ID] != nil })
 	})
 }
 
@@ -373,7 +373,7 @@ func TestHangs(t *testing.T) {
 		t.Errorf("a change: %v, the key is %s", err, verdict(d, token))
 	}
 	p.Continue()
-	within(t, 30*time.Second, "a change", func() bool {
+	within(t, "a change", func() bool {
 		_, err := d.CreateTenant(t.Context(), root, "b", "")
 		return err == nil || errors.Is(err, ErrExists)
 	})

@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		within(t, 5*time.Second, "the limits there", func() bool {
+		within(t, "the limits there", func() bool {
 			s := there.Snapshot()
 			got, _ := s.Authenticate(token, c.Now())
 			if got == nil {

@@ -53,7 +53,7 @@ func TestPII(t *testing.T) {
 		if err := here.SetTenantPII(ctx, root, "a", `{"detectors":{"mail":"mask"}}`); store.KindOf(err) != store.KindInvalid {
 			t.Errorf("a detector that there is not: %v", err)
 		}
-		within(t, 5*time.Second, "the settings there", func() bool { return there.Snapshot().PII("a") == mask && there.Snapshot().PII("b") == "" })
+		within(t, "the settings there", func() bool { return there.Snapshot().PII("a") == mask && there.Snapshot().PII("b") == "" })
 		got, err := there.TenantPII(ctx, k.Actor(), "a")
 		if err != nil || got.Overrides != mask || got.Effective.Detectors["email"] != pii.Mask {
 			t.Errorf("%+v %v", got, err)

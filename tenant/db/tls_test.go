@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/metricstream/metricstream/internal/testenv"
 )
@@ -19,7 +18,7 @@ func TestTLS(t *testing.T) {
 	if _, err := one.CreateTenant(t.Context(), root, "team-a", ""); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "the other process knows the tenant", func() bool { return two.Snapshot().Active("team-a") })
+	within(t, "the other process knows the tenant", func() bool { return two.Snapshot().Active("team-a") })
 
 	u, err := url.Parse(p.DSN)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestUsers(t *testing.T) {
 		if err != nil || u.Tenants == nil || !u.Created.Equal(c.Now().UTC().Truncate(time.Millisecond)) {
 			t.Fatalf("%+v, %v", u, err)
 		}
-		within(t, 5*time.Second, "the user there", func() bool {
+		within(t, "the user there", func() bool {
 			u := there.Snapshot().User("ed@example.org")
 			return u != nil && u.Key().Has(ScopeWrite) && !u.Key().Has(ScopeAdmin) && u.Key().Covers("a") && u.Key().Actor().Name == "user ed@example.org"
 		})
@@ -36,14 +36,14 @@ func TestUsers(t *testing.T) {
 		if err != nil || u.Role != RoleViewer {
 			t.Errorf("%+v, %v", u, err)
 		}
-		within(t, 5*time.Second, "the change here", func() bool {
+		within(t, "the change here", func() bool {
 			u := here.Snapshot().User("ed@example.org")
 			return u.Hash() != hash && u.Role == RoleViewer && !u.Disabled.IsZero() && !u.Key().Has(ScopeWrite) && u.Description == "Ed"
 		})
 		if err := here.DeleteUser(ctx, root, "ed@example.org"); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 5*time.Second, "the end there", func() bool {
+		within(t, "the end there", func() bool {
 			return there.Snapshot().User("ed@example.org") == nil && there.Snapshot().SomeHash() == ""
 		})
 		if err := here.DeleteUser(ctx, root, "ed@example.org"); !errors.Is(err, ErrNotFound) {

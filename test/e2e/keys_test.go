@@ -179,7 +179,7 @@ func TestKeys(t *testing.T) {
 	if code := administer(t, "DELETE", with(operator, querier.url), "/keys/"+id, "", nil); code != http.StatusOK {
 		t.Fatalf("the revocation: %d", code)
 	}
-	eventually(t, 5*time.Second, "the receiver to refuse what was revoked at the querier", func() error {
+	eventually(t, inForce, "the receiver to refuse what was revoked at the querier", func() error {
 		if code := postSamples(with(write, receiver.url), "", time.Now().UnixMilli(), 1, 1, map[string]string{"__name__": "late"}); code != http.StatusUnauthorized {
 			return fmt.Errorf("%d", code)
 		}

@@ -50,7 +50,7 @@ func (i *ingest) holds(t *testing.T, id, limits string) {
 		t.Fatalf("creating %s: %d", id, code)
 	}
 	i.set(t, "tenants/"+id, limits)
-	eventually(t, 5*time.Second, "user_limits of "+id, func() error {
+	eventually(t, inForce, "user_limits of "+id, func() error {
 		_, body := request(t, with(i.operator, i.url)+"/api/v1/user_limits", "X-Scope-OrgID", id)
 		for one := range strings.SplitSeq(strings.Trim(limits, "{}"), ",") {
 			if err := contains(body, one); err != nil {
@@ -134,7 +134,7 @@ func TestLimitsOfIngest(t *testing.T) {
 	i.limitsRequests(t)
 	i.limitsSamples(t, http.StatusTooManyRequests)
 	i.limitsKeys(t)
-	eventually(t, 5*time.Second, "the journal of series", func() error {
+	eventually(t, inForce, "the journal of series", func() error {
 		files, err := filepath.Glob(filepath.Join(i.data, "limits", "*"))
 		var all []byte
 		for _, f := range files {
@@ -177,7 +177,7 @@ func (i *ingest) limitsSeries(t *testing.T) {
 	i.set(t, "tenants/series", `{}`)
 	in5s(t, "the limit is taken back", 9, written(9))
 	i.set(t, "tenants/series", `{"active_series":5}`)
-	eventually(t, 5*time.Second, "the limit is back", func() error {
+	eventually(t, inForce, "the limit is back", func() error {
 		_, body := request(t, with(i.operator, i.url)+"/api/v1/user_limits", "X-Scope-OrgID", "series")
 		return contains(body, `"max_global_series_per_user":5,`)
 	})
@@ -250,7 +250,7 @@ func (i *ingest) limitsKeys(t *testing.T) {
 	key := keyCommand(t, i.node, i.operator, "key", "create", "--tenant=keys", "--scope=write", "--scope=read")
 	id := strings.Split(key, "_")[1]
 	i.set(t, "keys/"+id, `{"samples_per_second":2,"samples_burst":100,"new_series_per_minute":90,"labels_per_series":2}`)
-	eventually(t, 5*time.Second, "user_limits of the key", func() error {
+	eventually(t, inForce, "user_limits of the key", func() error {
 		_, body := request(t, with(key, i.url)+"/api/v1/user_limits")
 		if !strings.Contains(body, `"ingestion_rate":1,"ingestion_burst_size":1000,`) {
 			t.Errorf("user_limits: %s", body)

@@ -181,7 +181,7 @@ func ownPolicy(t *testing.T, n *node, now int64) {
 		if code := administer(t, c.method, n.url, "/tenants/anonymous/pii", c.body, nil); code != http.StatusOK {
 			t.Fatalf("%s: %d", c.method, code)
 		}
-		eventually(t, 5*time.Second, c.method+" to be in force", func() error {
+		eventually(t, inForce, c.method+" to be in force", func() error {
 			if code, text := writePersonal(t, n.url, now, personalSeries()[5:6]); code != c.code {
 				return fmt.Errorf("%d %s", code, text)
 			}

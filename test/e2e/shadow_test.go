@@ -51,9 +51,7 @@ func beginLog(t *testing.T, address, topic string, at time.Time) {
 		b.Samples.Append(k, at.UnixMilli(), store.Decimal{Mant: 1})
 	}
 	p := kafka.NewProducer(cfg, stamped{log.Producer, at}, kafka.ProducerOptions{Partitions: log.Partitions})
-	if err := p.Write(ctx, b); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, time.Minute, "the log to take a record", func() error { return p.Write(ctx, b) })
 }
 
 // TestShadowSwapUnderLoad replaces a day again and again while a receiver takes samples of it and a consumer writes
@@ -74,13 +72,18 @@ func TestShadowSwapUnderLoad(t *testing.T) {
 	go func() {
 		written := int64(0)
 		defer func() { stopped <- written }()
-		for ; ; written++ {
+		for {
 			select {
 			case <-stop:
 				return
 			default:
 			}
-			if code := postSamples(receiver.url, "", noon+written, 1, 10, map[string]string{"__name__": "loaded"}); code != http.StatusNoContent {
+			switch code := postSamples(receiver.url, "", noon+written, 1, 10, map[string]string{"__name__": "loaded"}); code {
+			case http.StatusNoContent:
+				written++
+			case http.StatusServiceUnavailable: // the broker is slow; senders try again
+				time.Sleep(100 * time.Millisecond)
+			default:
 				t.Errorf("write answered %d", code)
 				return
 			}

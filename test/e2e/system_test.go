@@ -11,6 +11,9 @@ import (
 // readyWithin is how long a process may take to its first /-/ready on a busy machine.
 const readyWithin = 2 * time.Minute
 
+// inForce is how long a change of tenants, keys or limits may take on a busy machine; 5 s are promised.
+const inForce = 30 * time.Second
+
 // node is one running metricstream process.
 type node struct {
 	*testenv.Process

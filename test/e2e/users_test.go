@@ -73,7 +73,7 @@ func (p *people) reads(t *testing.T, user, password string) int {
 // in5s waits until what was changed here holds there.
 func in5s(t *testing.T, what string, want int, ask func() int) {
 	t.Helper()
-	eventually(t, 5*time.Second, what, func() error {
+	eventually(t, inForce, what, func() error {
 		if got := ask(); got != want {
 			return fmt.Errorf("%d, want %d", got, want)
 		}
@@ -89,7 +89,7 @@ func (p *people) same(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "the changes there", func() error {
+	eventually(t, inForce, "the changes there", func() error {
 		got, err := metricSum(with(p.operator, p.there.url), version)
 		if err == nil && got < want {
 			err = fmt.Errorf("version %v, want %v", got, want)
@@ -164,7 +164,7 @@ func tenantsChange(t *testing.T, p *people, ed string) {
 
 	p.refused(t, "retention_class: there is no class 7; retention.classes has 3", "tenant", "class", "a", "7")
 	p.do(t, "tenant", "class", "a", "3")
-	eventually(t, 5*time.Second, "the retention class", func() error {
+	eventually(t, inForce, "the retention class", func() error {
 		body, err := getAs(p.as("ed", ed)+"/api/v1/status/retention", "")
 		if err == nil && !strings.Contains(body, `"class":3,"tiers":[{"tier":"raw","keep":"30d"`) {
 			err = fmt.Errorf("%s", body)
