@@ -9,6 +9,8 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/churl"
+	"github.com/metricstream/metricstream/internal/dsn"
 	"github.com/prometheus/common/config"
 )
 
@@ -43,6 +45,12 @@ func (c Config) Validate() error {
 	}
 	_, err := c.parse()
 	return err
+}
+
+// Redacted returns the section without what is secret in its DSN.
+func (c Config) Redacted() Config {
+	c.DSN = dsn.Redact(c.DSN, churl.Parse)
+	return c
 }
 
 // parse returns the options of the DSN with the database named. Its errors do not repeat the DSN, which has a

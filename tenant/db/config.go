@@ -3,6 +3,8 @@ package db
 import (
 	"fmt"
 	"net/url"
+
+	"github.com/metricstream/metricstream/internal/dsn"
 )
 
 // Config is the section `metadata` of the configuration.
@@ -29,16 +31,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Redacted returns the section with its password replaced.
+// Redacted returns the section without what is secret in its DSN.
 func (c Config) Redacted() Config {
-	if u, err := url.Parse(c.DSN); err == nil {
-		q := u.Query()
-		if q.Has("password") {
-			q.Set("password", "xxxxx")
-			u.RawQuery = q.Encode()
-		}
-		c.DSN = u.Redacted()
-	}
+	c.DSN = dsn.Redact(c.DSN, url.Parse)
 	return c
 }
 

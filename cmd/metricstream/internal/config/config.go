@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
@@ -137,9 +136,7 @@ func (c Config) checkAge() error {
 
 // Redacted returns the configuration with its passwords replaced.
 func (c Config) Redacted() Config {
-	if u, err := url.Parse(c.ClickHouse.DSN); err == nil && u.User != nil {
-		c.ClickHouse.DSN = u.Redacted()
-	}
+	c.ClickHouse = c.ClickHouse.Redacted()
 	c.Metadata = c.Metadata.Redacted()
 	c.PII = c.PII.Redacted()
 	if c.Redis.Password != "" {

@@ -84,15 +84,23 @@ func TestUnknownKeyIsRefused(t *testing.T) {
 }
 
 func TestYAMLHidesPasswordsAndLoadsAgain(t *testing.T) {
-	c := Default()
-	c.ClickHouse.DSN = "clickhouse://me:s3cret@host:9000/db"
-	c.Redis.Password = "s3cret"
-	text := c.YAML()
-	if strings.Contains(text, "s3cret") {
-		t.Errorf("the password is in\n%s", text)
-	}
-	again := Default()
-	if err := yaml.Unmarshal([]byte(text), &again); err != nil {
-		t.Error(err)
+	for _, dsn := range []string{
+		"clickhouse://me:s3cret@host:9000/db",
+		"clickhouse://host:9000/db?username=me&password=s3cret",
+		"clickhouse://me:s3cret@[fd00::1]:9000,[fd00::2]:9000/db",
+		"clickhouse://host/db?password=s3cret&dial_timeout=%",
+	} {
+		c := Default()
+		c.ClickHouse.DSN = dsn
+		c.Metadata.DSN = "postgres://host/db?user=me&password=s3cret"
+		c.Redis.Password = "s3cret"
+		text := c.YAML()
+		if strings.Contains(text, "s3cret") {
+			t.Errorf("the password is in\n%s", text)
+		}
+		again := Default()
+		if err := yaml.Unmarshal([]byte(text), &again); err != nil {
+			t.Error(err)
+		}
 	}
 }
