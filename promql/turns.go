@@ -31,10 +31,7 @@ func NewTurns(cfg Config, reg prometheus.Registerer) *Turns {
 // Take waits for a turn; leave ends it. The error is a [*fair.FullError], or where the context ended before, a
 // promql.ErrQueryTimeout or promql.ErrQueryCanceled.
 func (t *Turns) Take(ctx context.Context) (leave func(), err error) {
-	g := limits.FromContext(ctx)
-	leave, err = t.queue.Enter(ctx, fair.Claim{
-		Tenant: tenant.FromContext(ctx), Most: g.Limits.ConcurrentQueries, Key: g.Key, KeyMost: g.KeyLimits.ConcurrentQueries,
-	})
+	leave, err = t.queue.Enter(ctx, claimOf(ctx))
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, prom.ErrQueryTimeout("query queue")
@@ -42,6 +39,25 @@ func (t *Turns) Take(ctx context.Context) (leave func(), err error) {
 		return nil, prom.ErrQueryCanceled("query queue")
 	}
 	return leave, err
+}
+
+// claimOf returns whose the turn of a read is. One of several tenants counts for each of them, and waits in the name of
+// the tenant that the key belongs to, or else of the first: as a tenant of its own it would have a turn for each way to
+// name them.
+func claimOf(ctx context.Context) fair.Claim {
+	g, id := limits.FromContext(ctx), tenant.FromContext(ctx)
+	c := fair.Claim{Tenant: id, Key: g.Key, KeyMost: g.KeyLimits.ConcurrentQueries}
+	if len(g.Each) == 0 {
+		c.Of = []fair.Count{{Tenant: id, Most: g.Limits.ConcurrentQueries}}
+		return c
+	}
+	if c.Tenant = g.Home; c.Tenant == "" {
+		c.Tenant = g.Each[0].Tenant
+	}
+	for _, one := range g.Each {
+		c.Of = append(c.Of, fair.Count{Tenant: one.Tenant, Most: one.Limits.ConcurrentQueries})
+	}
+	return c
 }
 
 type parsingKey struct{}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,38 +169,63 @@ func TestQueryDuration(t *testing.T) {
 	}
 }
 
-// TestOneQueueForAllReads: queries, look-ups, remote reads and federations wait in one queue, tenants in turn, and who
-// finds it full is told when to come again.
-func TestOneQueueForAllReads(t *testing.T) {
-	entered, leave := make(chan string, 100), make(chan struct{})
-	reg := prometheus.NewRegistry()
-	waiting := serveAPI(t, nil, func(o *api.Options) {
+// queued serves a store whose reads tell entered of their tenant and wait for leave, and answers of it.
+type queued struct {
+	server  *httptest.Server
+	reg     *prometheus.Registry
+	entered chan string
+	ended   chan int
+	leave   func() // lets all go on
+}
+
+func newQueued(t *testing.T, concurrency int, grant func(id string) limits.Grant) *queued {
+	t.Helper()
+	left := make(chan struct{})
+	q := &queued{reg: prometheus.NewRegistry(), entered: make(chan string, 100), ended: make(chan int, 100), leave: sync.OnceFunc(func() { close(left) })}
+	q.server = serveAPI(t, nil, func(o *api.Options) {
 		b := brokenStore{err: store.Limitf("left"), wait: func(ctx context.Context) error {
-			entered <- limits.FromContext(ctx).Tenant
-			<-leave
+			q.entered <- limits.FromContext(ctx).Tenant
+			<-left
 			return nil
 		}}
 		overBroken(b)(o)
-		o.Config.MaxConcurrency, o.Config.MaxWaiting = 1, 3
-		o.Turns = promql.NewTurns(o.Config, reg)
+		o.Config.MaxConcurrency, o.Config.MaxWaiting = concurrency, 3
+		o.Turns = promql.NewTurns(o.Config, q.reg)
 		o.Engine = tiered.New(tiered.Options{Config: o.Config, Turns: o.Turns, Tiers: &tiertest.Reader{Store: b}})
 		o.Parser = promql.NewParser()
 		o.Queryable = adapter.NewTieredQueryable(b, rollup.NewStitch(&tiertest.Reader{Store: b}, b), adapter.Limits{})
-		o.Grant = func(_ context.Context, id string) limits.Grant { return limits.Grant{Tenant: id} }
+		o.Grant = func(_ context.Context, id string) limits.Grant { return grant(id) }
 	})
-	ended := make(chan int, 100)
-	ask := func(id, path string) {
-		go func() {
-			resp, _ := send(t, waiting, http.MethodGet, path, "", forTenant(id))
-			ended <- resp.StatusCode
-		}()
-	}
-	inQueue := func(n int) {
-		t.Helper()
-		for testutil.ToFloat64(gaugeOf(t, reg)) != float64(n) {
-			time.Sleep(time.Millisecond)
+	t.Cleanup(q.leave)
+	return q
+}
+
+func (q *queued) ask(t *testing.T, id, path string) {
+	go func() {
+		resp, _ := send(t, q.server, http.MethodGet, path, "", forTenant(id))
+		q.ended <- resp.StatusCode
+	}()
+}
+
+// waits returns when so many reads are in the queue, none of which may have a turn.
+func (q *queued) waits(t *testing.T, n int) {
+	t.Helper()
+	for testutil.ToFloat64(gaugeOf(t, q.reg)) != float64(n) {
+		select {
+		case id := <-q.entered:
+			t.Fatalf("a read of %s has a turn", id)
+		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// TestOneQueueForAllReads: queries, look-ups, remote reads and federations wait in one queue, tenants in turn, and who
+// finds it full is told when to come again.
+func TestOneQueueForAllReads(t *testing.T) {
+	q := newQueued(t, 1, func(id string) limits.Grant { return limits.Grant{Tenant: id} })
+	ask := func(id, path string) { q.ask(t, id, path) }
+	inQueue := func(n int) { q.waits(t, n) }
+	waiting, entered, ended := q.server, q.entered, q.ended
 	ask("loud", "/api/v1/query?query=up")
 	if first := <-entered; first != "loud" {
 		t.Fatalf("%s was first", first)
@@ -216,7 +242,7 @@ func TestOneQueueForAllReads(t *testing.T) {
 	}
 	ask("quiet", "/api/v1/label/job/values")
 	inQueue(4)
-	close(leave)
+	q.leave()
 	var order []string
 	for range 5 {
 		<-ended
@@ -226,6 +252,40 @@ func TestOneQueueForAllReads(t *testing.T) {
 	}
 	if got := strings.Join(order, " "); got != "loud quiet loud loud" {
 		t.Errorf("the order of turns was %s", got)
+	}
+}
+
+// TestReadsOfSeveralCountForEach: whatever names a tenant is read under, it runs as many queries at once as it may, and so
+// does a key; others do not wait for them.
+func TestReadsOfSeveralCountForEach(t *testing.T) {
+	q := newQueued(t, 8, func(id string) limits.Grant {
+		g := limits.Grant{Tenant: id, Home: "a"}
+		switch id {
+		case "a":
+			g.Limits.ConcurrentQueries = 1
+		case "x", "y":
+			g.Key, g.KeyLimits.ConcurrentQueries = "k", 1
+		}
+		return g
+	})
+	const path = "/api/v1/query?query=up"
+	waiting := 0
+	for _, c := range []struct{ id, then string }{
+		{"a", "runs"}, {"a|b", "waits"}, {"c|a", "waits"}, {"b|c", "runs"}, {"x", "runs"}, {"y", "waits"}, {"y|x", "waits"},
+	} {
+		q.ask(t, c.id, path)
+		if c.then == "runs" {
+			if id := <-q.entered; id != c.id {
+				t.Fatalf("%s has a turn, rather than %s", id, c.id)
+			}
+			continue
+		}
+		waiting++
+		q.waits(t, waiting)
+	}
+	q.leave()
+	for range 7 {
+		<-q.ended
 	}
 }
 

@@ -25,14 +25,21 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Claim says whose a turn is. Most bounds the turns that the tenant has at once, KeyMost those of the key; 0 is no
-// bound.
+// Claim says whose a turn is.
 type Claim struct {
+	// Tenant is in whose name it waits, and Of for which tenants it counts when it comes: those that are read.
 	Tenant string
-	Most   int64
+	Of     []Count
 
+	// Key is the key that asks, and KeyMost how many turns it has at once, of whichever tenants; 0 is no bound.
 	Key     string
 	KeyMost int64
+}
+
+// Count is a tenant that a turn counts for, and how many turns it has at once at most; 0 is no bound.
+type Count struct {
+	Tenant string
+	Most   int64
 }
 
 // FullError says that a read was not even let into the queue.
@@ -57,23 +64,26 @@ type Queue struct {
 	mu      sync.Mutex
 	free    int
 	waiting int
-	tenants map[string]*tenant // those with turns or waiting
-	ring    list.List          // of *tenant, those with waiting: who is next stands in front
+	tenants map[string]*tenant // those with waiting
+	ring    list.List          // of *tenant: who is next stands in front
+
+	// running and keysRunning are the turns that tenants and keys have.
+	running, keysRunning map[string]int64
 }
 
 // tenant is one tenant in the queue.
 type tenant struct {
-	name             string
-	running, waiting int
-	keys             map[string]*key
-	ring             list.List // of *key
-	place            *list.Element
+	name    string
+	waiting int
+	lines   map[string]*line
+	ring    list.List // of *line
+	place   *list.Element
 }
 
-// key is what waits of one key of a tenant, in the order in which it came.
-type key struct {
+// line is what waits in the name of a tenant, by one key for the same tenants, in the order in which it came: all of it
+// has the same bounds, so that nothing waits for what is behind it.
+type line struct {
 	name    string
-	running int
 	waiters list.List // of *waiter
 	place   *list.Element
 }
@@ -82,14 +92,26 @@ type key struct {
 type waiter struct {
 	claim  Claim
 	tenant *tenant
-	key    *key
+	line   *line
 	place  *list.Element // nil when it has its turn or has left
 	turn   chan struct{}
 }
 
+// line returns the name of the line that a claim waits in. Names of keys and tenants have no slash.
+func (c *Claim) line() string {
+	name := c.Key
+	for _, t := range c.Of {
+		name += "/" + t.Tenant
+	}
+	return name
+}
+
 // New returns a queue. Slots and MaxWaiting have to be positive.
 func New(o Options) *Queue {
-	return &Queue{free: o.Slots, maxWaiting: o.MaxWaiting, tenants: map[string]*tenant{}, metrics: newMetrics(o.Registerer)}
+	return &Queue{
+		free: o.Slots, maxWaiting: o.MaxWaiting, metrics: newMetrics(o.Registerer),
+		tenants: map[string]*tenant{}, running: map[string]int64{}, keysRunning: map[string]int64{},
+	}
 }
 
 // Enter waits for a turn. Whoever gets one calls leave, once, at its end. The error is a [FullError] where too many wait
@@ -118,28 +140,25 @@ func (q *Queue) Enter(ctx context.Context, c Claim) (leave func(), err error) {
 	return func() { q.leave(w) }, nil
 }
 
-// join puts a read at the end of its key's waiters.
+// join puts a read at the end of its line.
 func (q *Queue) join(c Claim) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.tenants[c.Tenant]
 	if t == nil {
-		t = &tenant{name: c.Tenant, keys: map[string]*key{}}
+		t = &tenant{name: c.Tenant, lines: map[string]*line{}}
+		t.place = q.ring.PushBack(t)
 		q.tenants[c.Tenant] = t
 	}
-	k := t.keys[c.Key]
-	if k == nil {
-		k = &key{name: c.Key}
-		t.keys[c.Key] = k
+	name := c.line()
+	l := t.lines[name]
+	if l == nil {
+		l = &line{name: name}
+		l.place = t.ring.PushBack(l)
+		t.lines[name] = l
 	}
-	w := &waiter{claim: c, tenant: t, key: k, turn: make(chan struct{})}
-	w.place = k.waiters.PushBack(w)
-	if k.place == nil {
-		k.place = t.ring.PushBack(k)
-	}
-	if t.place == nil {
-		t.place = q.ring.PushBack(t)
-	}
+	w := &waiter{claim: c, tenant: t, line: l, turn: make(chan struct{})}
+	w.place = l.waiters.PushBack(w)
 	t.waiting++
 	q.count(1)
 	q.serve()
@@ -156,7 +175,6 @@ func (q *Queue) join(c Claim) (*waiter, error) {
 		return w, nil
 	}
 	q.remove(w)
-	q.forget(t, k)
 	return nil, err
 }
 
@@ -168,11 +186,10 @@ func (q *Queue) serve() {
 			return
 		}
 		q.ring.MoveToBack(w.tenant.place)
-		w.tenant.ring.MoveToBack(w.key.place)
+		w.tenant.ring.MoveToBack(w.line.place)
 		q.remove(w)
 		q.free--
-		w.tenant.running++
-		w.key.running++
+		q.charge(&w.claim, 1)
 		q.metrics.running.Inc()
 		close(w.turn)
 	}
@@ -181,8 +198,8 @@ func (q *Queue) serve() {
 // next returns who has the next turn, nil where nobody may.
 func (q *Queue) next() *waiter {
 	for t := q.ring.Front(); t != nil; t = t.Next() {
-		for k := t.Value.(*tenant).ring.Front(); k != nil; k = k.Next() {
-			if w := k.Value.(*key).waiters.Front().Value.(*waiter); w.may() {
+		for l := t.Value.(*tenant).ring.Front(); l != nil; l = l.Next() {
+			if w := l.Value.(*line).waiters.Front().Value.(*waiter); q.may(&w.claim) {
 				return w
 			}
 		}
@@ -190,26 +207,45 @@ func (q *Queue) next() *waiter {
 	return nil
 }
 
-// may reports whether the bounds of tenant and key leave room for one more.
-func (w *waiter) may() bool {
-	return (w.claim.Most <= 0 || int64(w.tenant.running) < w.claim.Most) &&
-		(w.claim.KeyMost <= 0 || int64(w.key.running) < w.claim.KeyMost)
+// may reports whether the bounds of the tenants and of the key leave room for one more turn.
+func (q *Queue) may(c *Claim) bool {
+	for _, t := range c.Of {
+		if t.Most > 0 && q.running[t.Tenant] >= t.Most {
+			return false
+		}
+	}
+	return c.KeyMost <= 0 || q.keysRunning[c.Key] < c.KeyMost
 }
 
-// remove takes a waiter out of the queue.
+// charge counts n more turns.
+func (q *Queue) charge(c *Claim, n int64) {
+	for _, t := range c.Of {
+		add(q.running, t.Tenant, n)
+	}
+	add(q.keysRunning, c.Key, n)
+}
+
+func add(counts map[string]int64, name string, n int64) {
+	counts[name] += n
+	if counts[name] == 0 {
+		delete(counts, name)
+	}
+}
+
+// remove takes a waiter out of the queue, and forgets the line and the tenant that nothing is left of.
 func (q *Queue) remove(w *waiter) {
-	t, k := w.tenant, w.key
-	k.waiters.Remove(w.place)
+	t, l := w.tenant, w.line
+	l.waiters.Remove(w.place)
 	w.place = nil
 	t.waiting--
 	q.count(-1)
-	if k.waiters.Len() == 0 {
-		t.ring.Remove(k.place)
-		k.place = nil
+	if l.waiters.Len() == 0 {
+		t.ring.Remove(l.place)
+		delete(t.lines, l.name)
 	}
 	if t.waiting == 0 {
 		q.ring.Remove(t.place)
-		t.place = nil
+		delete(q.tenants, t.name)
 	}
 }
 
@@ -222,7 +258,6 @@ func (q *Queue) quit(w *waiter) bool {
 	}
 	q.remove(w)
 	q.serve() // who stood behind it may have other bounds
-	q.forget(w.tenant, w.key)
 	return true
 }
 
@@ -231,21 +266,9 @@ func (q *Queue) leave(w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free++
-	w.tenant.running--
-	w.key.running--
+	q.charge(&w.claim, -1)
 	q.metrics.running.Dec()
 	q.serve()
-	q.forget(w.tenant, w.key)
-}
-
-// forget drops what neither runs nor waits.
-func (q *Queue) forget(t *tenant, k *key) {
-	if k.running == 0 && k.waiters.Len() == 0 {
-		delete(t.keys, k.name)
-	}
-	if t.running == 0 && t.waiting == 0 {
-		delete(q.tenants, t.name)
-	}
 }
 
 func (q *Queue) count(n int) {

@@ -16,6 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
+// of is whom a turn of one tenant counts for.
+func of(tenant string, most int64) []fair.Count { return []fair.Count{{Tenant: tenant, Most: most}} }
+
 // hold takes a turn for some time and returns how long it waited for it.
 func hold(t *testing.T, q *fair.Queue, c fair.Claim, d time.Duration) time.Duration {
 	t.Helper()
@@ -117,7 +120,7 @@ func TestTenantAtItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := fair.New(fair.Options{Slots: 3, MaxWaiting: 1000})
 		var all sync.WaitGroup
-		flood(t, &all, q, fair.Claim{Tenant: "a", Most: 2}, 10)
+		flood(t, &all, q, fair.Claim{Tenant: "a", Of: of("a", 2)}, 10)
 		if waited := hold(t, q, fair.Claim{Tenant: "b"}, time.Second); waited != 0 {
 			t.Errorf("another tenant waited %v although a turn is free", waited)
 		}
@@ -125,6 +128,35 @@ func TestTenantAtItsBound(t *testing.T) {
 		all.Wait()
 		if left := time.Since(begin); left != 4*time.Second {
 			t.Errorf("ten turns of a second, two at once, took %v more than the first", left)
+		}
+	})
+}
+
+// TestReadOfSeveral: a turn counts for each tenant that is read, under whatever names, and for its key.
+func TestReadOfSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := fair.New(fair.Options{Slots: 100, MaxWaiting: 1000})
+		a, b, c := fair.Count{Tenant: "a", Most: 1}, fair.Count{Tenant: "b", Most: 2}, fair.Count{Tenant: "c"}
+		claim := func(of ...fair.Count) fair.Claim { return fair.Claim{Tenant: "home", Of: of} }
+		begin := time.Now()
+		var all sync.WaitGroup
+		for _, one := range []fair.Claim{claim(a), claim(a, b), claim(a, c), claim(a, b, c)} {
+			flood(t, &all, q, one, 3)
+		}
+		if waited := hold(t, q, claim(b, c), 0); waited != 0 {
+			t.Errorf("a read of tenants with room waited %v behind those of one without", waited)
+		}
+		all.Wait()
+		if took := time.Since(begin); took != 12*time.Second {
+			t.Errorf("twelve reads of a second, each of a tenant that runs one at once, took %v", took)
+		}
+		begin = time.Now()
+		for i := range 12 {
+			flood(t, &all, q, fair.Claim{Tenant: fmt.Sprint(i % 4), Of: of(fmt.Sprint(i), 0), Key: "k", KeyMost: 3}, 1)
+		}
+		all.Wait()
+		if took := time.Since(begin); took != 4*time.Second {
+			t.Errorf("twelve reads of a second by a key that runs three at once took %v", took)
 		}
 	})
 }
@@ -193,7 +225,7 @@ func TestContextEnds(t *testing.T) {
 type crowd struct {
 	mu            sync.Mutex
 	all           int
-	tenants, keys map[string]int
+	tenants, keys map[string]int64
 	most          int
 }
 
@@ -201,14 +233,16 @@ func (c *crowd) add(t *testing.T, claim fair.Claim, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all += n
-	c.tenants[claim.Tenant] += n
-	c.keys[claim.Tenant+"/"+claim.Key] += n
 	c.most = max(c.most, c.all)
-	switch {
-	case claim.Most > 0 && int64(c.tenants[claim.Tenant]) > claim.Most:
-		t.Errorf("%d turns of %+v", c.tenants[claim.Tenant], claim)
-	case claim.KeyMost > 0 && int64(c.keys[claim.Tenant+"/"+claim.Key]) > claim.KeyMost:
-		t.Errorf("%d turns of the key of %+v", c.keys[claim.Tenant+"/"+claim.Key], claim)
+	c.keys[claim.Key] += int64(n)
+	if claim.KeyMost > 0 && c.keys[claim.Key] > claim.KeyMost {
+		t.Errorf("%d turns of the key of %+v", c.keys[claim.Key], claim)
+	}
+	for _, of := range claim.Of {
+		c.tenants[of.Tenant] += int64(n)
+		if of.Most > 0 && c.tenants[of.Tenant] > of.Most {
+			t.Errorf("%d turns of %s: %+v", c.tenants[of.Tenant], of.Tenant, claim)
+		}
 	}
 }
 
@@ -221,16 +255,18 @@ func TestRandomCrowds(t *testing.T) {
 			slots, names := 1+rng.IntN(4), 1+rng.IntN(5)
 			reg := prometheus.NewPedanticRegistry()
 			q := fair.New(fair.Options{Slots: slots, MaxWaiting: 10_000, Registerer: reg})
-			c := &crowd{tenants: map[string]int{}, keys: map[string]int{}}
-			bounds := make([]fair.Claim, names)
-			for i := range bounds {
-				bounds[i] = fair.Claim{Tenant: fmt.Sprint("t", i), Most: int64(rng.IntN(3)), KeyMost: int64(rng.IntN(3))}
+			c := &crowd{tenants: map[string]int64{}, keys: map[string]int64{}}
+			tenants := make([]fair.Count, names)
+			for i := range tenants {
+				tenants[i] = fair.Count{Tenant: fmt.Sprint("t", i), Most: int64(rng.IntN(3))}
 			}
+			keyMost := []int64{0, 1, 2}
 			var all sync.WaitGroup
 			const reads = 200
 			for range reads {
-				claim := bounds[rng.IntN(names)*rng.IntN(2)] // the first one floods
-				claim.Key = fmt.Sprint("k", rng.IntN(3))
+				first := rng.IntN(names) * rng.IntN(2) // the first one floods
+				end, key := first+1+rng.IntN(names-first), rng.IntN(3)
+				claim := fair.Claim{Tenant: tenants[first].Tenant, Of: tenants[first:end], Key: fmt.Sprint("k", key), KeyMost: keyMost[key]}
 				starts, gives, takes := time.Duration(rng.IntN(20))*time.Second, rng.IntN(4) == 0, time.Duration(rng.IntN(1000))*time.Millisecond
 				patience := time.Duration(rng.IntN(30_000)) * time.Millisecond
 				all.Go(func() {
@@ -299,7 +335,7 @@ func BenchmarkEnter(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			var all sync.WaitGroup
 			for i := range tenants {
-				c := fair.Claim{Tenant: fmt.Sprint(i), Most: 1}
+				c := fair.Claim{Tenant: fmt.Sprint(i), Of: of(fmt.Sprint(i), 1)}
 				leave, err := q.Enter(ctx, c)
 				if err != nil {
 					b.Fatal(err)
@@ -309,7 +345,7 @@ func BenchmarkEnter(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				leave, err := q.Enter(ctx, fair.Claim{Tenant: "a"})
+				leave, err := q.Enter(ctx, fair.Claim{Tenant: "a", Of: of("a", 0)})
 				if err != nil {
 					b.Fatal(err)
 				}

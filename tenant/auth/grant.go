@@ -18,6 +18,7 @@ func Grants(keys Keys, defaults limits.Limits) func(ctx context.Context, tenantI
 	return func(ctx context.Context, tenantID string) limits.Grant {
 		g := limits.Grant{Tenant: tenantID, Limits: keys.Snapshot().Limits(tenantID)}
 		if k := KeyFrom(ctx); k != nil {
+			g.Home = k.Tenant
 			if held, any := k.Held(); any {
 				g.Key, g.KeyLimits = k.ID, held
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"testing"
 
 	"github.com/metricstream/metricstream/tenant/auth"
@@ -40,19 +41,19 @@ func TestGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := limits.Limits{ActiveSeries: 7}
-	if got, want := grants(plain, "a"), (limits.Grant{Tenant: "a", Limits: of}); got != want {
+	if got, want := grants(plain, "a"), (limits.Grant{Tenant: "a", Limits: of, Home: "a"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("a request that was let in before its key got limits: %+v", got)
 	}
 	ctx := g.contextOf(t, token)
-	want := limits.Grant{Tenant: "a", Limits: of, Key: k.ID, KeyLimits: limits.Limits{QuerySeries: 3}}
-	if got := grants(ctx, "a"); got != want {
+	want := limits.Grant{Tenant: "a", Limits: of, Key: k.ID, KeyLimits: limits.Limits{QuerySeries: 3}, Home: "a"}
+	if got := grants(ctx, "a"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if n := testing.AllocsPerRun(100, func() { grants(ctx, "a") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	without := auth.Grants(nil, of)
-	if got := without(ctx, "x"); got != (limits.Grant{Tenant: "x", Limits: of}) {
+	if got := without(ctx, "x"); !reflect.DeepEqual(got, limits.Grant{Tenant: "x", Limits: of}) {
 		t.Errorf("without keys: %+v", got)
 	}
 }

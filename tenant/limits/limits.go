@@ -112,4 +112,10 @@ type Grant struct {
 	// Key names the key, empty where there is none or it has no limits.
 	Key       string
 	KeyLimits Limits
+
+	// Home is the tenant that the key, with limits or without, belongs to; empty where there is none.
+	Home string
+
+	// Each are, for a read of several tenants, the grants of each.
+	Each []Grant
 }

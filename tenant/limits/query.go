@@ -130,10 +130,10 @@ func (g Grant) CheckRange(d time.Duration) error {
 // Smallest returns what a read of several tenants by one key is held to, under a name for all of them: of the limits of
 // queries the smallest of each.
 func Smallest(name string, of []Grant) Grant {
-	g := Grant{Tenant: name}
+	g := Grant{Tenant: name, Each: of}
 	for i, o := range of {
 		if i == 0 {
-			g.Limits, g.Key, g.KeyLimits = o.Limits, o.Key, o.KeyLimits
+			g.Limits, g.Key, g.KeyLimits, g.Home = o.Limits, o.Key, o.KeyLimits, o.Home
 			continue
 		}
 		g.Limits = smaller(g.Limits, o.Limits)

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -65,17 +66,18 @@ func TestCheckRange(t *testing.T) {
 
 func TestSmallest(t *testing.T) {
 	key := Limits{QuerySeries: 9}
-	g := Smallest("a|b|c", []Grant{
-		{Tenant: "a", Limits: Limits{QuerySeries: 5, QueryRange: 7, ConcurrentQueries: 2}, Key: "k", KeyLimits: key},
-		{Tenant: "b", Limits: Limits{QuerySeries: 6, QueryDuration: 3}, Key: "k", KeyLimits: key},
-		{Tenant: "c", Limits: Limits{QuerySamples: 8, QueryRange: 6}, Key: "k", KeyLimits: key},
-	})
-	want := Grant{Tenant: "a|b|c", Limits: Limits{QuerySeries: 5, QuerySamples: 8, QueryRange: 6, QueryDuration: 3, ConcurrentQueries: 2}, Key: "k", KeyLimits: key}
-	if g != want {
+	each := []Grant{
+		{Tenant: "a", Limits: Limits{QuerySeries: 5, QueryRange: 7, ConcurrentQueries: 2}, Key: "k", KeyLimits: key, Home: "b"},
+		{Tenant: "b", Limits: Limits{QuerySeries: 6, QueryDuration: 3}, Key: "k", KeyLimits: key, Home: "b"},
+		{Tenant: "c", Limits: Limits{QuerySamples: 8, QueryRange: 6}, Key: "k", KeyLimits: key, Home: "b"},
+	}
+	g := Smallest("a|b|c", each)
+	want := Grant{Tenant: "a|b|c", Limits: Limits{QuerySeries: 5, QuerySamples: 8, QueryRange: 6, QueryDuration: 3, ConcurrentQueries: 2}, Key: "k", KeyLimits: key, Home: "b", Each: each}
+	if !reflect.DeepEqual(g, want) {
 		t.Errorf("got %+v, want %+v", g, want)
 	}
 	ctx := NewContext(t.Context(), g)
-	if FromContext(ctx) != want || FromContext(t.Context()) != (Grant{}) {
+	if !reflect.DeepEqual(FromContext(ctx), want) || !reflect.DeepEqual(FromContext(t.Context()), Grant{}) {
 		t.Error("the context's grant is another one")
 	}
 }
