@@ -198,7 +198,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-// TestGuessing: who guesses is told to wait, whatever key he comes with then, and nobody else is, not even behind the
+// TestGuessing: who guesses is told to wait, and who has a good key is not, not even the one that is guessed at, behind the
 // same address.
 func TestGuessing(t *testing.T) {
 	g := newGate(t)
@@ -212,20 +212,25 @@ func TestGuessing(t *testing.T) {
 			t.Fatalf("guess %d: %d", i, w.Code)
 		}
 	}
-	for _, k := range []string{guess, token} {
-		w := from("192.0.2.1:2", k)
+	slowed := func() {
+		t.Helper()
+		w := from("192.0.2.1:2", guess)
 		if after, _ := strconv.Atoi(w.Header().Get("Retry-After")); w.Code != 429 || after < 1 || after > 60 {
 			t.Errorf("after the guesses: %d %v", w.Code, w.Header())
 		}
 	}
-	if w := from("192.0.2.1:3", other); w.Code != 200 {
-		t.Errorf("another key of the same address: %d", w.Code)
+	slowed()
+	for address, k := range map[string]string{"192.0.2.1:3": token, "192.0.2.1:4": other, "192.0.2.2:1": token} {
+		if w := from(address, k); w.Code != 200 {
+			t.Errorf("a good key from %s: %d", address, w.Code)
+		}
 	}
-	if w := from("192.0.2.2:1", token); w.Code != 200 {
-		t.Errorf("the key from another address: %d", w.Code)
+	slowed() // as much as before a good key came
+	if w := from("192.0.2.2:2", guess); w.Code != 401 {
+		t.Errorf("the guess from another address: %d", w.Code)
 	}
 	g.now = g.now.Add(4 * time.Second)
-	if w := from("192.0.2.1:4", token); w.Code != 200 {
+	if w := from("192.0.2.1:5", guess); w.Code != 401 {
 		t.Errorf("later: %d", w.Code)
 	}
 	// One customer's addresses are one.

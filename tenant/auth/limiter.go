@@ -14,7 +14,8 @@ const (
 	maxWatched = 10_000
 )
 
-// limiter slows down who tries keys: after some failures nothing is answered but to wait, whatever the key.
+// limiter slows down who tries keys and passwords: after some failures nothing is answered but to wait, until then even to
+// the right password. A good key does not come here.
 type limiter struct {
 	mu sync.Mutex
 
