@@ -288,7 +288,7 @@ func TestMatrix(t *testing.T) {
 	make("watcher", db.Spec{Tenant: "a", Scopes: scope("read"), Tenants: scope("*")})
 	make("operator", db.Spec{Tenant: "a", Scopes: scope("admin"), Tenants: scope("*")})
 	make("other tenant's", db.Spec{Tenant: "b", Scopes: db.Scopes()})
-	expired := make("expired", db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: scope("*"), Expires: time.Now().Add(time.Hour)})
+	expired := make("expired", db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: scope("*"), Lifetime: time.Hour})
 	revoked := make("revoked", db.Spec{Tenant: "a", Scopes: db.Scopes(), Tenants: scope("*")})
 	if err := g.parts.metadata.RevokeKey(t.Context(), root, revoked); err != nil {
 		t.Fatal(err)

@@ -218,8 +218,13 @@ func addKeyCommands(keys *kingpin.CmdClause, add addCommand) {
 	rotate := keys.Command("rotate", "Create a key that may do the same, print it, and let the old one expire.")
 	rotated := rotate.Arg("id", "The old key's id.").Required().String()
 	overlap := rotate.Flag("overlap", "How long the old key stays good.").Default("24h").String()
+	expires := rotate.Flag("expires-in", "When the new key expires, such as 90d; 0s is never. Default: as long as was asked for the old key.").String()
 	add(rotate, func(ctx context.Context, c *adminClient) error {
-		return c.makeKey(ctx, "/keys/"+url.PathEscape(*rotated)+"/rotate", map[string]string{"overlap": *overlap})
+		body := map[string]string{"overlap": *overlap}
+		if *expires != "" {
+			body["expires_in"] = *expires
+		}
+		return c.makeKey(ctx, "/keys/"+url.PathEscape(*rotated)+"/rotate", body)
 	})
 	revoke := keys.Command("revoke", "End a key. Every process refuses it within 5 seconds.")
 	revoked := revoke.Arg("id", "The key's id.").Required().String()

@@ -141,12 +141,9 @@ func (a *API) createKey(r *http.Request) (any, error) {
 		return nil, err
 	}
 	by := actor(r)
-	s := db.Spec{Tenant: n.Tenant, Description: n.Description, Scopes: n.Scopes, Tenants: n.Tenants, Selector: n.Selector}
+	s := db.Spec{Tenant: n.Tenant, Description: n.Description, Scopes: n.Scopes, Tenants: n.Tenants, Selector: n.Selector, Lifetime: time.Duration(n.ExpiresIn)}
 	if n.Tenant == "" {
 		s.Tenant = by.Home()
-	}
-	if n.ExpiresIn > 0 {
-		s.Expires = time.Now().Add(time.Duration(n.ExpiresIn))
 	}
 	k, secret, err := a.db.CreateKey(r.Context(), by, s)
 	return madeKey{k, secret}, err
@@ -156,6 +153,9 @@ func (a *API) createKey(r *http.Request) (any, error) {
 type rotation struct {
 	// Overlap is how long the old key stays good.
 	Overlap model.Duration `json:"overlap"`
+
+	// ExpiresIn is when the new one expires; left out, after as long as the old one was asked for.
+	ExpiresIn *model.Duration `json:"expires_in"`
 }
 
 func (a *API) rotateKey(r *http.Request) (any, error) {
@@ -163,7 +163,7 @@ func (a *API) rotateKey(r *http.Request) (any, error) {
 	if err := decode(r, &o); err != nil {
 		return nil, err
 	}
-	k, secret, err := a.db.RotateKey(r.Context(), actor(r), r.PathValue("id"), time.Duration(o.Overlap))
+	k, secret, err := a.db.RotateKey(r.Context(), actor(r), r.PathValue("id"), db.Rotation{Overlap: time.Duration(o.Overlap), Lifetime: (*time.Duration)(o.ExpiresIn)})
 	return madeKey{k, secret}, err
 }
 

@@ -153,14 +153,18 @@ func life(t *testing.T, s *server) (operator string) {
 	expect(404, admin.Secret, "GET", "/tenants/anonymous", "", nil)
 	expect(403, reader.Secret, "GET", "/keys", "", nil)
 	expect(400, operator, "POST", "/keys/"+reader.ID+"/rotate", `{"overlap":"60d"}`, nil)
+	expect(200, admin.Secret, "POST", "/keys/"+reader.ID+"/rotate", `{"expires_in":"1h"}`, nil)
 	expect(200, admin.Secret, "POST", "/keys/"+reader.ID+"/rotate", `{}`, &next)
+	if !next.Expires.IsZero() {
+		t.Errorf("%+v", next)
+	}
 	expect(403, next.Secret, "GET", "/keys", "", nil)
 	expect(200, admin.Secret, "DELETE", "/keys/"+next.ID, "", nil)
 	expect(401, next.Secret, "GET", "/keys", "", nil)
 	expect(404, admin.Secret, "DELETE", "/keys/0000", "", nil)
 	var keys []db.Key
 	expect(200, admin.Secret, "GET", "/keys", "", &keys)
-	if len(keys) != 3 {
+	if len(keys) != 4 {
 		t.Errorf("%d keys", len(keys))
 	}
 	var log []db.Entry

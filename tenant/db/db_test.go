@@ -52,7 +52,7 @@ func TestLife(t *testing.T) {
 		if _, _, err := d.CreateKey(ctx, root, Spec{Tenant: "nobody", Scopes: []string{"read"}}); store.KindOf(err) != store.KindInvalid {
 			t.Errorf("a key of a tenant that is not there: %v", err)
 		}
-		k, token := mustKey(t, d, Spec{Tenant: "team-a", Scopes: []string{"read", "write"}, Selector: `{env="prod"}`, Expires: c.Now().Add(time.Hour)})
+		k, token := mustKey(t, d, Spec{Tenant: "team-a", Scopes: []string{"read", "write"}, Selector: `{env="prod"}`, Lifetime: time.Hour})
 		got, v := d.Snapshot().Authenticate(token, c.Now())
 		if v != Good || got.ID != k.ID || got.Tenant != "team-a" || !got.Has("write") || got.Has("admin") || len(got.Matchers()) != 1 || !got.Covers("team-a") || got.Covers("anonymous") {
 			t.Errorf("%v, %+v", v, got)
@@ -64,8 +64,8 @@ func TestLife(t *testing.T) {
 			}
 		}
 
-		next, nextToken, err := d.RotateKey(ctx, root, k.ID, 10*time.Minute)
-		if err != nil || next.Selector != k.Selector || next.Tenant != k.Tenant || !next.Expires.Equal(k.Expires) || next.ID == k.ID {
+		next, nextToken, err := d.RotateKey(ctx, root, k.ID, Rotation{Overlap: 10 * time.Minute})
+		if err != nil || next.Selector != k.Selector || next.Tenant != k.Tenant || next.Expires.Sub(c.Now()).Round(time.Second) != time.Hour || next.ID == k.ID {
 			t.Fatalf("%+v, %v", next, err)
 		}
 		if verdict(d, token) != Good || verdict(d, nextToken) != Good {
@@ -75,7 +75,7 @@ func TestLife(t *testing.T) {
 		if verdict(d, token) != Expired || verdict(d, nextToken) != Good {
 			t.Errorf("after the overlap: %s, %s", verdict(d, token), verdict(d, nextToken))
 		}
-		if _, _, err := d.RotateKey(ctx, root, k.ID, 0); store.KindOf(err) != store.KindInvalid {
+		if _, _, err := d.RotateKey(ctx, root, k.ID, Rotation{}); store.KindOf(err) != store.KindInvalid {
 			t.Errorf("a dead key was rotated: %v", err)
 		}
 		for range 2 {
@@ -252,7 +252,7 @@ func TestTenantAdmins(t *testing.T) {
 			if _, err := d.Key(ctx, by, k.ID); !errors.Is(err, ErrNotFound) {
 				t.Errorf("reads %+v: %v", k, err)
 			}
-			if _, _, err := d.RotateKey(ctx, by, k.ID, 0); !errors.Is(err, ErrNotFound) {
+			if _, _, err := d.RotateKey(ctx, by, k.ID, Rotation{}); !errors.Is(err, ErrNotFound) {
 				t.Errorf("rotates %+v: %v", k, err)
 			}
 			if err := d.RevokeKey(ctx, by, k.ID); !errors.Is(err, ErrNotFound) {
@@ -297,8 +297,53 @@ func TestTenantAdmins(t *testing.T) {
 	})
 }
 
+// TestRotations: each rotation of one key gives a key that is good for as long as was asked for, whatever became of the key
+// before, and the audit log shows what did.
+func TestRotations(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		c := newClock()
+		d := b.open(t, c)
+		long := 48 * time.Hour
+		for name, one := range map[string]struct {
+			asked  time.Duration
+			wished *time.Duration
+			want   time.Duration
+		}{
+			"for ever":   {0, nil, 0},
+			"for a time": {90 * 24 * time.Hour, nil, 90 * 24 * time.Hour},
+			"longer":     {time.Hour, &long, long},
+			"no end":     {time.Hour, new(time.Duration), 0},
+		} {
+			k, token := mustKey(t, d, Spec{Tenant: store.DefaultTenant, Scopes: []string{"read"}, Lifetime: one.asked})
+			end := c.Now().Add(10 * time.Minute)
+			for range 3 {
+				next, _, err := d.RotateKey(t.Context(), root, k.ID, Rotation{Overlap: 10 * time.Minute, Lifetime: one.wished})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stored, err := d.Key(t.Context(), root, next.ID)
+				if err != nil || !stored.Expires.Equal(next.Expires) || (one.want == 0) != next.Expires.IsZero() || one.want != 0 && next.Expires.Sub(c.Now()).Round(time.Second) != one.want {
+					t.Errorf("%s: now %v, got %+v, %+v, %v", name, c.Now(), next, stored, err)
+				}
+				log, err := d.Audit(t.Context(), root, 0, 1)
+				var after rotated
+				if err != nil || json.Unmarshal(log[0].After, &after) != nil || after.New.ID != next.ID || after.Old.ID != k.ID || after.Old.Expires.Sub(end).Abs() > time.Second {
+					t.Errorf("%s: the audit log has %+v: %v", name, log, err)
+				}
+				c.forward(time.Minute) // the old key does not live longer by it
+			}
+			c.forward(8 * time.Minute)
+			if got := verdict(d, token); got != Expired {
+				t.Errorf("%s: the old key is %s", name, got)
+			}
+		}
+		if _, _, err := d.RotateKey(t.Context(), root, "nobody", Rotation{Lifetime: new(-time.Second)}); store.KindOf(err) != store.KindInvalid {
+			t.Errorf("a key without a life: %v", err)
+		}
+	})
+}
+
 func TestSpecs(t *testing.T) {
-	now := time.Now()
 	for want, s := range map[string]Spec{
 		"tenant":      {Tenant: "", Scopes: []string{"read"}},
 		"scopes":      {Tenant: "a"},
@@ -306,10 +351,10 @@ func TestSpecs(t *testing.T) {
 		"tenants":     {Tenant: "a", Scopes: []string{"read"}, Tenants: []string{"a,b"}},
 		"selector":    {Tenant: "a", Scopes: []string{"read"}, Selector: `{team=`},
 		"selector:":   {Tenant: "a", Scopes: []string{"read", "admin"}, Selector: `{team="a"}`},
-		"expires":     {Tenant: "a", Scopes: []string{"read"}, Expires: now},
+		"expires":     {Tenant: "a", Scopes: []string{"read"}, Lifetime: -1},
 		"description": {Tenant: "a", Scopes: []string{"read"}, Description: strings.Repeat("x", maxDescription+1)},
 	} {
-		if err := s.check(now); err == nil || !strings.HasPrefix(err.Error(), want) || store.KindOf(err) != store.KindInvalid {
+		if err := s.check(); err == nil || !strings.HasPrefix(err.Error(), want) || store.KindOf(err) != store.KindInvalid {
 			t.Errorf("%+v: got %v, want an error of %s", s, err, want)
 		}
 	}

@@ -51,6 +51,7 @@ type Key struct {
 	Limits limits.Overrides `json:"limits,omitempty"`
 
 	hash     hash
+	lifetime time.Duration // that was asked for; zero for ever
 	held     limits.Limits
 	person   bool // it stands for a user
 	matchers []*labels.Matcher
@@ -93,7 +94,7 @@ type Spec struct {
 	Scopes      []string
 	Tenants     []string
 	Selector    string
-	Expires     time.Time // zero for never
+	Lifetime    time.Duration // zero for ever
 }
 
 const (
@@ -102,7 +103,7 @@ const (
 )
 
 // check refuses what no key can be, with the names of the fields in the HTTP API.
-func (s *Spec) check(now time.Time) error {
+func (s *Spec) check() error {
 	if err := tenant.Validate(s.Tenant); err != nil {
 		return store.Invalidf("tenant: %w", err)
 	}
@@ -120,8 +121,8 @@ func (s *Spec) check(now time.Time) error {
 	if err := checkTenants(s.Tenants); err != nil {
 		return err
 	}
-	if !s.Expires.IsZero() && !s.Expires.After(now) {
-		return store.Invalidf("expires: %s is not in the future", s.Expires.Format(time.RFC3339))
+	if s.Lifetime < 0 {
+		return store.Invalidf("expires_in: %v is negative", s.Lifetime)
 	}
 	return s.checkSelector()
 }
@@ -161,13 +162,13 @@ func parseSelector(s string) ([]*labels.Matcher, error) {
 	return parser.NewParser(parser.Options{}).ParseMetricSelector(s)
 }
 
-const keyColumns = "id, hash, tenant, description, scopes, tenants, selector, created_ms, expires_ms, revoked_ms, last_used_ms, limits"
+const keyColumns = "id, hash, tenant, description, scopes, tenants, selector, created_ms, expires_ms, revoked_ms, last_used_ms, limits, lifetime_ms"
 
 func scanKey(r row) (*Key, error) {
 	k := &Key{}
 	var h, scopes, tenants string
-	var created, expires, revoked, used int64
-	if err := r.Scan(&k.ID, &h, &k.Tenant, &k.Description, &scopes, &tenants, &k.Selector, &created, &expires, &revoked, &used, &k.Limits); err != nil {
+	var created, expires, revoked, used, lifetime int64
+	if err := r.Scan(&k.ID, &h, &k.Tenant, &k.Description, &scopes, &tenants, &k.Selector, &created, &expires, &revoked, &used, &k.Limits, &lifetime); err != nil {
 		return nil, err
 	}
 	if n, err := hex.Decode(k.hash[:], []byte(h)); err != nil || n != len(k.hash) {
@@ -176,6 +177,7 @@ func scanKey(r row) (*Key, error) {
 	k.Prefix = tokenStart + k.ID
 	k.Scopes, k.Tenants = split(scopes), split(tenants)
 	k.Created, k.Expires, k.Revoked, k.LastUsed = timeOf(created), timeOf(expires), timeOf(revoked), timeOf(used)
+	k.lifetime = time.Duration(lifetime) * time.Millisecond
 	return k, nil
 }
 

@@ -58,7 +58,7 @@ func keyByID(ctx context.Context, q queryer, by Actor, id string) (*Key, error) 
 
 // CreateKey adds a key and returns it with its secret, which nobody can show again.
 func (d *DB) CreateKey(ctx context.Context, by Actor, s Spec) (k *Key, token string, err error) {
-	if err := s.check(d.now()); err != nil {
+	if err := s.check(); err != nil {
 		return nil, "", err
 	}
 	if !by.Covers(s.Tenant) || !by.Covers(s.Tenants...) {
@@ -75,7 +75,10 @@ func (d *DB) newKey(s Spec) (k *Key, token string, h hash) {
 	token, id, h := newToken()
 	k = &Key{
 		ID: id, Prefix: tokenStart + id, Tenant: s.Tenant, Description: s.Description, Scopes: s.Scopes, Tenants: s.Tenants, Selector: s.Selector,
-		Created: d.now().UTC().Truncate(time.Millisecond), Expires: timeOf(msOf(s.Expires)),
+		Created: d.now().UTC().Truncate(time.Millisecond), lifetime: s.Lifetime,
+	}
+	if s.Lifetime > 0 {
+		k.Expires = k.Created.Add(s.Lifetime).Truncate(time.Millisecond)
 	}
 	if k.Tenants == nil {
 		k.Tenants = []string{}
@@ -94,41 +97,72 @@ func (d *DB) insertKey(ctx context.Context, tx *sql.Tx, k *Key, h hash) error {
 	if err := checkCount(ctx, tx, "api_keys", maxKeys); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO api_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10)",
-		k.ID, hex.EncodeToString(h[:]), k.Tenant, k.Description, join(k.Scopes), join(k.Tenants), k.Selector, msOf(k.Created), msOf(k.Expires), string(k.Limits)); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO api_keys ("+keyColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $11)",
+		k.ID, hex.EncodeToString(h[:]), k.Tenant, k.Description, join(k.Scopes), join(k.Tenants), k.Selector, msOf(k.Created), msOf(k.Expires), string(k.Limits), k.lifetime.Milliseconds()); err != nil {
 		return fmt.Errorf("cannot add the key: %w", err)
 	}
 	return nil
 }
 
-// RotateKey makes a key that may do what the old one may, and lets the old one expire after the overlap, or when it
-// would have expired anyway. Only a key that is still good can be rotated.
-func (d *DB) RotateKey(ctx context.Context, by Actor, id string, overlap time.Duration) (k *Key, token string, err error) {
-	if overlap < 0 || overlap > MaxOverlap {
-		return nil, "", store.Invalidf("overlap: %v is not between 0s and %v", overlap, MaxOverlap)
+// Rotation is what is wished of a key that takes another one's place.
+type Rotation struct {
+	// Overlap is how long the old key stays good, unless it expires sooner anyway.
+	Overlap time.Duration
+
+	// Lifetime is the new key's, zero for ever; nil is the one that the old key was asked for with.
+	Lifetime *time.Duration
+}
+
+// rotated is what the audit log has of a rotation.
+type rotated struct {
+	Old *Key `json:"old"`
+	New *Key `json:"new"`
+}
+
+// RotateKey makes a key that may do what the old one may, and lets the old one expire after the overlap. Only a key that
+// is still good can be rotated; it can be more than once, for those whose first answer was lost.
+func (d *DB) RotateKey(ctx context.Context, by Actor, id string, r Rotation) (k *Key, token string, err error) {
+	if r.Overlap < 0 || r.Overlap > MaxOverlap {
+		return nil, "", store.Invalidf("overlap: %v is not between 0s and %v", r.Overlap, MaxOverlap)
+	}
+	if r.Lifetime != nil && *r.Lifetime < 0 {
+		return nil, "", store.Invalidf("expires_in: %v is negative", *r.Lifetime)
 	}
 	err = d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
-		old, err := keyByID(ctx, tx, by, id)
+		before, err := keyByID(ctx, tx, by, id)
 		if err != nil {
 			return Entry{}, err
 		}
-		now := d.now()
-		if old.dead(now) {
-			return Entry{}, store.Invalidf("the key %s has expired or was revoked; create another one", old.Prefix)
+		now := d.now().UTC().Truncate(time.Millisecond)
+		if before.dead(now) {
+			return Entry{}, store.Invalidf("the key %s has expired or was revoked; create another one", before.Prefix)
 		}
 		var h hash
-		k, token, h = d.newKey(Spec{Tenant: old.Tenant, Description: old.Description, Scopes: old.Scopes, Tenants: old.Tenants, Selector: old.Selector, Expires: old.Expires})
-		k.Limits = old.Limits
+		k, token, h = d.successor(before, r)
 		if err := d.insertKey(ctx, tx, k, h); err != nil {
 			return Entry{}, err
 		}
-		expires := now.Add(overlap).UnixMilli()
-		if _, err := tx.ExecContext(ctx, "UPDATE api_keys SET expires_ms = $1 WHERE id = $2 AND (expires_ms = 0 OR expires_ms > $3)", expires, id, expires); err != nil {
+		after := *before
+		if end := now.Add(r.Overlap).Truncate(time.Millisecond); !before.expired(end) {
+			after.Expires = end
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE api_keys SET expires_ms = $1 WHERE id = $2", msOf(after.Expires), id); err != nil {
 			return Entry{}, fmt.Errorf("cannot let the old key expire: %w", err)
 		}
-		return Entry{Action: "key.rotate", Tenant: k.Tenant, Object: id, Before: encode(old), After: encode(k)}, nil
+		return Entry{Action: "key.rotate", Tenant: k.Tenant, Object: id, Before: encode(before), After: encode(rotated{&after, k})}, nil
 	})
 	return k, token, err
+}
+
+// successor returns the key that takes another one's place.
+func (d *DB) successor(old *Key, r Rotation) (k *Key, token string, h hash) {
+	s := Spec{Tenant: old.Tenant, Description: old.Description, Scopes: old.Scopes, Tenants: old.Tenants, Selector: old.Selector, Lifetime: old.lifetime}
+	if r.Lifetime != nil {
+		s.Lifetime = *r.Lifetime
+	}
+	k, token, h = d.newKey(s)
+	k.Limits = old.Limits
+	return k, token, h
 }
 
 func (k *Key) dead(now time.Time) bool { return !k.Revoked.IsZero() || k.expired(now) }

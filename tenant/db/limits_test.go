@@ -44,7 +44,7 @@ func TestLimits(t *testing.T) {
 			return any && held == (limits.Limits{SamplesPerSecond: 5}) &&
 				s.Limits("a").ActiveSeries == 0 && s.Limits("a").QuerySeries == 30 && s.Limits("nobody").ActiveSeries == 10 && s.Limits("nobody").QueryRange > 0
 		})
-		next, _, err := here.RotateKey(ctx, root, k.ID, time.Hour)
+		next, _, err := here.RotateKey(ctx, root, k.ID, Rotation{Overlap: time.Hour})
 		if err != nil || next.Limits != `{"samples_per_second":5}` {
 			t.Errorf("a rotated key has the limits %q: %v", next.Limits, err)
 		}
