@@ -94,6 +94,27 @@ func TestKeyBesideTenant(t *testing.T) {
 	}
 }
 
+// TestKeyOfSeveralTenants: a key's limits hold over all tenants that it writes for.
+func TestKeyOfSeveralTenants(t *testing.T) {
+	l := newLedger(newClock(), Options{})
+	accepted, admitted := 0, 0
+	for i := range 20 {
+		g := &limits.Grant{Tenant: fmt.Sprint("t", i%4), Key: "k", KeyLimits: limits.Limits{SamplesPerSecond: 1, SamplesBurst: 100, NewSeriesPerMinute: 6}}
+		if send(l, g, 10) == Accepted {
+			accepted += 10
+		}
+		if tab := l.Open(g); tab.Admit(uint64(i)) == Accepted {
+			admitted++
+		}
+	}
+	if accepted != 100 || admitted != 6 {
+		t.Errorf("a key that may write 100 samples and 6 new series has written %d and %d to four tenants", accepted, admitted)
+	}
+	if v := send(l, &limits.Grant{Tenant: "t0"}, 1000); v != Accepted {
+		t.Errorf("a tenant without the key: %q", v)
+	}
+}
+
 // TestNotWritten: what was not written after all is not counted.
 func TestNotWritten(t *testing.T) {
 	l := newLedger(newClock(), Options{})

@@ -19,7 +19,7 @@ const (
 	NewSeries Kind = "new_series"
 )
 
-// Subject is whose use is counted: a tenant's, or, where Key is not empty, that of one of its keys.
+// Subject is whose use is counted: a tenant's, or that of a key, over all tenants that it writes for. The other is empty.
 type Subject struct {
 	Kind        Kind
 	Tenant, Key string

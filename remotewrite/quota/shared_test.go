@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -66,6 +67,18 @@ func TestTwoReceiversShareALimit(t *testing.T) {
 				t.Errorf("%s: receiver %d is starved: %v", name, i, sums)
 			}
 		}
+	}
+	// A key has one limit, whichever receiver it writes to, and for whichever tenant.
+	key := func(tenant string) *limits.Grant {
+		return &limits.Grant{Tenant: tenant, Key: "k", KeyLimits: limits.Limits{SamplesPerSecond: 50_000, SamplesBurst: 50_000}}
+	}
+	ofKey := 0
+	for i := range 60 {
+		_, n := offer(t, c, key(fmt.Sprint("t", i%2)), time.Second, load{a, 100_000, 2000}, load{b, 100_000, 2000})
+		ofKey += n
+	}
+	if ofKey < 45_000*60 || ofKey > 55_000*60 {
+		t.Errorf("a key writes %d samples in a minute to two tenants, want %d within 10 %%", ofKey, 50_000*60)
 	}
 	// What is under the limit is hardly refused, wherever it comes: at the most until the next round.
 	g := perSecond("enough", 50_000, 100_000)

@@ -39,16 +39,16 @@ func (l *Ledger) Open(g *limits.Grant) Tab {
 	now := l.now()
 	t := Tab{ledger: l, active: g.Limits.ActiveSeries}
 	ok := true
-	open := func(kind Kind, key string, r rate) *bucket {
-		b, room := l.bucketOf(Subject{kind, g.Tenant, key}, r, now)
+	open := func(s Subject, r rate) *bucket {
+		b, room := l.bucketOf(s, r, now)
 		ok = ok && room
 		return b
 	}
-	t.samples = open(Samples, "", samplesRate(&g.Limits))
-	t.newSeries = open(NewSeries, "", newSeriesRate(&g.Limits))
+	t.samples = open(Subject{Kind: Samples, Tenant: g.Tenant}, samplesRate(&g.Limits))
+	t.newSeries = open(Subject{Kind: NewSeries, Tenant: g.Tenant}, newSeriesRate(&g.Limits))
 	if g.Key != "" {
-		t.keySamples = open(Samples, g.Key, samplesRate(&g.KeyLimits))
-		t.keyNewSeries = open(NewSeries, g.Key, newSeriesRate(&g.KeyLimits))
+		t.keySamples = open(Subject{Kind: Samples, Key: g.Key}, samplesRate(&g.KeyLimits))
+		t.keyNewSeries = open(Subject{Kind: NewSeries, Key: g.Key}, newSeriesRate(&g.KeyLimits))
 	}
 	t.series = t.active > 0 || t.newSeries != nil || t.keyNewSeries != nil
 	if t.account = l.accountOf(g.Tenant, now); t.account != nil && t.series {

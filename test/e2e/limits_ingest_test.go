@@ -247,7 +247,7 @@ func (i *ingest) limitsSamples(t *testing.T, status int) {
 // limitsKeys: a key's own limits hold beside its tenant's.
 func (i *ingest) limitsKeys(t *testing.T) {
 	i.holds(t, "keys", `{"samples_per_second":1,"samples_burst":1000}`)
-	key := keyCommand(t, i.node, i.operator, "key", "create", "--tenant=keys", "--scope=write", "--scope=read")
+	key := keyCommand(t, i.node, i.operator, "key", "create", "--tenant=keys", "--scope=write", "--scope=read", "--also-tenant=samples429")
 	id := strings.Split(key, "_")[1]
 	i.set(t, "keys/"+id, `{"samples_per_second":2,"samples_burst":100,"new_series_per_minute":90,"labels_per_series":2}`)
 	eventually(t, inForce, "user_limits of the key", func() error {
@@ -261,6 +261,7 @@ func (i *ingest) limitsKeys(t *testing.T) {
 	check(t, "new series of the key", i.push(t, key, "", i.numbered(95)), wrote{code: 400, samples: "90", exemplars: "0", text: fmt.Sprintf("limits.new_series_per_minute of the key %q", id)})
 	check(t, "the labels of the key", i.push(t, key, "", i.labelled("__name__", "a", "b", "c", "d", "e")), wrote{code: 400, text: fmt.Sprintf("limits.labels_per_series of the key %q", id)})
 	check(t, "the burst of the key", i.push(t, key, "", i.numbered(90)), wrote{code: 429, samples: "0", exemplars: "0", comeback: "6", text: fmt.Sprintf("limits.samples_per_second of the key %q", id)})
+	check(t, "the key for another tenant", i.push(t, key, "samples429", i.numbered(90)), wrote{code: 429, samples: "0", exemplars: "0", comeback: "6", text: fmt.Sprintf("limits.samples_per_second of the key %q", id)})
 	check(t, "the tenant without the key", i.push(t, i.operator, "keys", i.numbered(300)), wrote{code: 204, samples: "300", exemplars: "0"})
 }
 
