@@ -60,6 +60,12 @@ func claimOf(ctx context.Context) fair.Claim {
 	return c
 }
 
+// Line names whose turn a read takes, as far as its tenants do not: reads of others may have theirs long before.
+func Line(ctx context.Context) string {
+	c := claimOf(ctx)
+	return c.Tenant + "/" + c.Key
+}
+
 type parsingKey struct{}
 
 // parsing returns a context in which the engine only takes in an expression that is parsed already, which needs no

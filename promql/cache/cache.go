@@ -75,7 +75,7 @@ func New(o Options) *Engine {
 	}
 	e.changes = changes{reader: o.Changes, now: o.Now, known: map[string]knownChanges{}}
 	e.assembling = make(chan struct{}, max(1, o.Query.MaxConcurrency))
-	e.hot = hot{now: o.Now, flights: map[string]*flight{}}
+	e.hot = hot{now: o.Now, flights: map[flightKey]*flight{}, answers: map[string]*flight{}}
 	return e
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,17 +21,23 @@ const (
 	sweepAt       = 64
 )
 
-// hot are the answers of the last second, and those that are being computed.
+// hot are the answers of the last second, and the evaluations under way.
 type hot struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	flights map[string]*flight
+	flights map[flightKey]*flight
+	answers map[string]*flight // that have ended
 }
+
+// flightKey is what is asked, and whose turn the evaluation takes, see [promql.Line]: nobody waits for the turn of
+// another key, which may be far behind.
+type flightKey struct{ what, line string }
 
 // flight is an evaluation. answer may be looked at when done is closed, and is not changed any more; it is nil where it
 // cannot be shared.
 type flight struct {
+	key    flightKey
 	begun  time.Time
 	done   chan struct{}
 	answer parser.Value
@@ -46,41 +53,49 @@ func (f *flight) ended() bool {
 }
 
 // join returns the evaluation of a key. It is the caller's own where nobody has begun one lately: the caller calls end.
-func (h *hot) join(key string) (f *flight, mine bool) {
+func (h *hot) join(key flightKey) (f *flight, mine bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
-	if f, ok := h.flights[key]; ok && now.Sub(f.begun) < hotAge {
-		return f, false
-	}
-	if len(h.flights) >= sweepAt {
-		for k, old := range h.flights {
-			if now.Sub(old.begun) >= hotAge {
-				delete(h.flights, k)
-			}
+	for _, f := range []*flight{h.answers[key.what], h.flights[key]} {
+		if f != nil && now.Sub(f.begun) < hotAge {
+			return f, false
 		}
 	}
-	f = &flight{begun: now, done: make(chan struct{})}
+	f = &flight{key: key, begun: now, done: make(chan struct{})}
 	if len(h.flights) < maxHot {
 		h.flights[key] = f
 	}
 	return f, true
 }
 
-// end lets those go on who wait for an evaluation. One without an answer to share is forgotten.
-func (h *hot) end(key string, f *flight) {
+// end lets those go on who wait for an evaluation, and keeps its answer where it has one to share.
+func (h *hot) end(f *flight) {
 	close(f.done)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f.answer == nil && h.flights[key] == f {
-		delete(h.flights, key)
+	if h.flights[f.key] != f { // forgotten meanwhile
+		return
+	}
+	delete(h.flights, f.key)
+	if f.answer == nil {
+		return
+	}
+	if len(h.answers) >= sweepAt {
+		now := h.now()
+		maps.DeleteFunc(h.answers, func(_ string, old *flight) bool { return now.Sub(old.begun) >= hotAge })
+	}
+	if old := h.answers[f.key.what]; old == nil && len(h.answers) < maxHot || old != nil && old.begun.Before(f.begun) {
+		h.answers[f.key.what] = f
 	}
 }
 
+// forget drops the answers, also those that are on their way.
 func (h *hot) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.flights)
+	clear(h.answers)
 }
 
 // copyOf returns a copy of an answer in memory of its own, nil where it is too large to be kept.

@@ -15,6 +15,7 @@ import (
 	"github.com/metricstream/metricstream/promql/plan"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant"
+	"github.com/metricstream/metricstream/tenant/limits"
 	"github.com/prometheus/prometheus/model/labels"
 	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -26,6 +27,7 @@ type slow struct {
 	takes time.Duration
 	fails atomic.Bool
 	count atomic.Int64
+	turns *promql.Turns // nil for none
 }
 
 func (e *slow) NewInstantQuery(_ context.Context, _ storage.Queryable, _ prom.QueryOpts, text string, at time.Time) (prom.Query, error) {
@@ -41,6 +43,13 @@ type slowQuery struct {
 func (q *slowQuery) Plan() *plan.Plan { return &plan.Plan{} }
 
 func (q *slowQuery) Exec(ctx context.Context) *prom.Result {
+	if q.engine.turns != nil {
+		leave, err := q.engine.turns.Take(ctx)
+		if err != nil {
+			return &prom.Result{Err: err}
+		}
+		defer leave()
+	}
 	n := q.engine.count.Add(1)
 	select {
 	case <-time.After(q.engine.takes):
@@ -143,6 +152,54 @@ func TestFailuresAreNotShared(t *testing.T) {
 		engine.fails.Store(false)
 		if r := instant(t.Context(), e, "down", at); r.Err != nil {
 			t.Errorf("an error was remembered: %v", r.Err)
+		}
+	})
+}
+
+// TestNobodyWaitsInAnothersQueue: a key that has all its turns has others neither wait for it nor evaluate twice.
+func TestNobodyWaitsInAnothersQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &slow{takes: 10 * time.Second, turns: promql.NewTurns(promql.DefaultConfig(), nil)}
+		e := hotOver(engine)
+		newest := promql.WithNewest(t.Context())
+		busy := limits.NewContext(newest, limits.Grant{Key: "busy", KeyLimits: limits.Limits{ConcurrentQueries: 1}})
+		var asking sync.WaitGroup
+		asking.Go(func() { instant(busy, e, "something else", time.Now()) })
+		synctest.Wait()
+		engine.takes = 100 * time.Millisecond
+		asking.Go(func() { instant(busy, e, "up", time.Now()) })
+		synctest.Wait()
+		begin := time.Now()
+		for range 10 {
+			asking.Go(func() {
+				if r := instant(newest, e, "up", time.Now()); r.Err != nil {
+					t.Error(r.Err)
+				}
+				if took := time.Since(begin); took != 100*time.Millisecond {
+					t.Errorf("an answer came after %v", took)
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		instant(busy, e, "up", time.Now())
+		if took, n := time.Since(begin), engine.count.Load(); took != 500*time.Millisecond || n != 2 {
+			t.Errorf("an answer that was there came after %v and %d evaluations", took, n)
+		}
+		asking.Wait()
+	})
+}
+
+// TestForgottenUnderWay: what is forgotten while it is evaluated is not kept afterwards.
+func TestForgottenUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &slow{takes: 100 * time.Millisecond}
+		e := hotOver(engine)
+		at := time.Now()
+		time.AfterFunc(50*time.Millisecond, func() { _ = e.Forget(t.Context(), store.DefaultTenant) })
+		instant(t.Context(), e, "up", at)
+		instant(t.Context(), e, "up", at)
+		if n := engine.count.Load(); n != 2 {
+			t.Errorf("%d evaluations", n)
 		}
 	})
 }

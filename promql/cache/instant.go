@@ -38,10 +38,9 @@ func (q *instantQuery) Exec(ctx context.Context) *prom.Result {
 	if !promql.Newest(ctx) {
 		numbers = append(numbers, timestamp.FromTime(q.at))
 	}
-	key := q.engine.identity(ctx, q.opts, q.text, numbers...)
-	f, mine := q.engine.hot.join(key)
+	f, mine := q.engine.hot.join(flightKey{q.engine.identity(ctx, q.opts, q.text, numbers...), promql.Line(ctx)})
 	if mine {
-		return q.lead(ctx, key, f)
+		return q.lead(ctx, f)
 	}
 	source := remembered
 	if !f.ended() {
@@ -60,8 +59,8 @@ func (q *instantQuery) Exec(ctx context.Context) *prom.Result {
 }
 
 // lead evaluates the query for all who wait for it.
-func (q *instantQuery) lead(ctx context.Context, key string, f *flight) *prom.Result {
-	defer q.engine.hot.end(key, f)
+func (q *instantQuery) lead(ctx context.Context, f *flight) *prom.Result {
+	defer q.engine.hot.end(f)
 	q.count(evaluatedNow)
 	res := q.Query.Exec(ctx)
 	if res.Err == nil && len(res.Warnings) == 0 {
