@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,58 +59,6 @@ func newErasureID() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
-}
-
-// DeleteTenant disables a tenant and asks for the erasure of all that it has. When that is done, the tenant is gone, with its
-// keys. Only an operator may. Asked again, it returns the erasure that there is.
-func (d *DB) DeleteTenant(ctx context.Context, by Actor, id, reason string) (Erasure, error) {
-	e := Erasure{Tenant: id, Reason: reason, Selectors: []string{}}
-	if !by.operator() {
-		return e, ErrForbidden
-	}
-	err := d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
-		before, err := tenantByID(ctx, tx, id)
-		if err != nil {
-			return Entry{}, err
-		}
-		if err := d.checkDeletable(ctx, tx, id); err != nil {
-			return Entry{}, err
-		}
-		all, err := query(ctx, tx, scanErasure, "SELECT "+erasureColumns+" FROM erasures WHERE tenant = $1", id)
-		if err != nil {
-			return Entry{}, err
-		}
-		if i := slices.IndexFunc(all, func(e Erasure) bool { return e.Whole() && e.Unfinished() }); i >= 0 {
-			e = all[i]
-			return Entry{}, errNothing
-		}
-		if before.Disabled.IsZero() {
-			if _, err := tx.ExecContext(ctx, "UPDATE tenants SET disabled_ms = $1 WHERE id = $2", d.now().UnixMilli(), id); err != nil {
-				return Entry{}, err
-			}
-		}
-		e, err = d.insertErasure(ctx, tx, by, e)
-		return Entry{Action: "tenant.delete", Tenant: id, Object: id, Before: encode(before), After: encode(e)}, err
-	})
-	if errors.Is(err, errNothing) {
-		err = nil
-	}
-	return e, err
-}
-
-// checkDeletable refuses to delete a tenant to which keys belong that are for all tenants: perhaps nobody could come in any
-// more.
-func (d *DB) checkDeletable(ctx context.Context, tx *sql.Tx, id string) error {
-	keys, err := query(ctx, tx, scanKey, "SELECT "+keyColumns+" FROM api_keys WHERE tenant = $1", id)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if k.Everywhere() && !k.dead(d.now()) {
-			return store.Invalidf("the key %s of this tenant is for all tenants: revoke it first, or make it one of another tenant", k.Prefix)
-		}
-	}
-	return nil
 }
 
 // Erasures returns the newest erasures that the actor may see, newest first.
@@ -226,34 +175,23 @@ func (d *DB) FinishErasure(ctx context.Context, e Erasure) (Erasure, error) {
 		if e, err = updateErasure(ctx, tx, e); err != nil {
 			return Entry{}, err
 		}
+		var before json.RawMessage
 		// Done again on restored tables, there may be a new tenant of the name.
 		if e.State == ErasureDone && e.Whole() && (e.Report == nil || e.Report.Again == 0) {
-			if err := forgetTenant(ctx, tx, e.Tenant); err != nil {
+			g, err := d.forgetTenant(ctx, tx, e.Tenant)
+			if err != nil {
 				return Entry{}, err
+			}
+			if len(g.Keys)+len(g.Users) > 0 {
+				before = encode(g)
 			}
 		}
 		if err := forgetKeys(ctx, tx, e); err != nil {
 			return Entry{}, err
 		}
-		return Entry{Action: "erasure." + e.State, Tenant: e.Tenant, Object: e.ID, After: encode(e)}, nil
+		return Entry{Action: "erasure." + e.State, Tenant: e.Tenant, Object: e.ID, Before: before, After: encode(e)}, nil
 	})
 	return e, err
-}
-
-// forgetTenant removes a tenant with all that belongs to it, but what the audit log and erasures say of it.
-func forgetTenant(ctx context.Context, tx *sql.Tx, id string) error {
-	for _, statement := range []string{
-		"DELETE FROM users WHERE tenant = $1",
-		"DELETE FROM pii_policies WHERE tenant = $1",
-		"DELETE FROM pii_findings WHERE tenant = $1",
-		"DELETE FROM api_keys WHERE tenant = $1",
-		"DELETE FROM tenants WHERE id = $1",
-	} {
-		if _, err := tx.ExecContext(ctx, statement, id); err != nil {
-			return fmt.Errorf("cannot remove the tenant: %w", err)
-		}
-	}
-	return nil
 }
 
 // inTx runs f in a transaction that is no change of what requests are judged by.

@@ -128,6 +128,16 @@ func TestDeleteTenant(t *testing.T) {
 		if err := d.RevokeKey(ctx, root, everywhere.ID); err != nil {
 			t.Fatal(err)
 		}
+		mustUser(t, d, User{Name: "olga", Tenant: "a", Tenants: []string{AllTenants}, Role: RoleAdmin})
+		if _, err := d.DeleteTenant(ctx, root, "a", ""); store.KindOf(err) != store.KindInvalid || !strings.Contains(err.Error(), "olga") {
+			t.Errorf("with a user for all tenants: %v", err)
+		}
+		if err := d.DeleteUser(ctx, root, "olga"); err != nil {
+			t.Fatal(err)
+		}
+		_, guest := mustKey(t, d, Spec{Tenant: "b", Scopes: []string{ScopeRead}, Tenants: []string{"a", "aa", "a"}})
+		mustUser(t, d, User{Name: "ada", Tenant: "b", Tenants: []string{"a"}, Role: RoleViewer})
+		mustUser(t, d, User{Name: "eve", Tenant: "a", Tenants: []string{"b"}, Role: RoleViewer})
 		e, err := d.DeleteTenant(ctx, root, "a", "they left")
 		if err != nil || !e.Whole() || !e.Range().Whole() {
 			t.Fatalf("%+v, %v", e, err)
@@ -148,9 +158,60 @@ func TestDeleteTenant(t *testing.T) {
 		if verdict(d, token) != Unknown || verdict(d, kept) != Good {
 			t.Errorf("the keys are %s and %s", verdict(d, token), verdict(d, kept))
 		}
+		// Whoever takes the name next has nothing to do with those who could speak for the tenant.
+		if k, _ := d.Snapshot().Authenticate(guest, d.now()); k == nil || k.Covers("a") || !k.Covers("aa") {
+			t.Errorf("a guest's key: %+v", k)
+		}
+		if u := d.Snapshot().User("ada"); u == nil || u.Key().Covers("a") || d.Snapshot().User("eve") != nil {
+			t.Errorf("the users %+v and %+v", u, d.Snapshot().User("eve"))
+		}
 		log, err := d.Audit(ctx, root, 0, 100)
-		if err != nil || log[0].Action != "erasure.done" || log[1].Action != "tenant.delete" || log[1].Tenant != "a" || !strings.Contains(string(log[1].After), "they left") {
+		if err != nil || log[0].Action != "erasure.done" || log[1].Action != "tenant.delete" || log[1].Tenant != "a" || !strings.Contains(string(log[1].After), "they left") || !strings.Contains(string(log[0].Before), `"users":["ada"]`) {
 			t.Errorf("%+v, %v", log, err)
+		}
+	})
+}
+
+// TestOperatorsStay: keys and users for all tenants that come while their tenant is deleted keep it, and everybody else's go.
+func TestOperatorsStay(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		d := b.open(t, newClock())
+		ctx := t.Context()
+		remove := func(meanwhile func()) {
+			t.Helper()
+			e, err := d.DeleteTenant(ctx, root, store.DefaultTenant, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			meanwhile()
+			e.State = ErasureDone
+			if _, err := d.FinishErasure(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, other := mustKey(t, d, Spec{Tenant: store.DefaultTenant, Scopes: []string{ScopeRead}})
+		var first string
+		remove(func() {
+			var err error
+			if first, err = d.FirstKey(ctx); err != nil {
+				t.Fatal(err)
+			}
+			mustUser(t, d, User{Name: "olga", Tenant: store.DefaultTenant, Tenants: []string{"b", AllTenants}, Role: RoleAdmin})
+		})
+		k, v := d.Snapshot().Authenticate(first, d.now())
+		if v != Good || d.Snapshot().User("olga") == nil || verdict(d, other) != Unknown || d.Snapshot().Active(store.DefaultTenant) {
+			t.Fatalf("the first key is %s, another one %s", v, verdict(d, other))
+		}
+		if err := errors.Join(d.RevokeKey(ctx, root, k.ID), d.DeleteUser(ctx, root, "olga")); err != nil {
+			t.Fatal(err)
+		}
+		remove(func() {})
+		if _, err := d.Tenant(ctx, root, store.DefaultTenant); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("the tenant is still there: %v", err)
+		}
+		// Which is when a first key is needed again.
+		if token, err := d.FirstKey(ctx); err != nil || verdict(d, token) != Good || !d.Snapshot().Active(store.DefaultTenant) {
+			t.Errorf("a first key without its tenant: %v", err)
 		}
 	})
 }

@@ -146,3 +146,10 @@ func (b *backend) bytesOf(t *testing.T) string {
 	}
 	return all
 }
+
+func mustUser(t *testing.T, d *DB, u User) {
+	t.Helper()
+	if _, err := d.CreateUser(t.Context(), root, u, password); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -191,15 +191,21 @@ func (d *DB) RevokeKey(ctx context.Context, by Actor, id string) error {
 }
 
 // FirstKey makes a key that may do everything, unless there is one that can make others for all tenants, and returns
-// its secret, empty where it made none.
+// its secret, empty where it made none. It belongs to the tenant "anonymous", which it makes again where that was deleted.
 func (d *DB) FirstKey(ctx context.Context) (token string, err error) {
 	by := Actor{Name: "the first start", Tenants: []string{AllTenants}}
+	if some, err := d.anyOperator(ctx, d.sql); some || err != nil {
+		return "", err
+	}
+	if err := d.makeDefaultTenant(ctx, by); err != nil {
+		return "", err
+	}
 	err = d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
-		all, err := query(ctx, tx, scanKey, "SELECT "+keyColumns+" FROM api_keys")
+		some, err := d.anyOperator(ctx, tx) // of another process, since
 		if err != nil {
 			return Entry{}, err
 		}
-		if slices.ContainsFunc(all, func(k *Key) bool { return k.Everywhere() && k.Has(ScopeAdmin) && !k.dead(d.now()) }) {
+		if some {
 			return Entry{}, errNothing
 		}
 		var k *Key
@@ -214,4 +220,26 @@ func (d *DB) FirstKey(ctx context.Context) (token string, err error) {
 		return "", err
 	}
 	return token, nil
+}
+
+// anyOperator tells whether there is a key that can make others for all tenants.
+func (d *DB) anyOperator(ctx context.Context, q queryer) (bool, error) {
+	all, err := query(ctx, q, scanKey, "SELECT "+keyColumns+" FROM api_keys")
+	if err != nil {
+		return false, fmt.Errorf("cannot read the keys: %w", err)
+	}
+	return slices.ContainsFunc(all, func(k *Key) bool { return k.Everywhere() && k.Has(ScopeAdmin) && !k.dead(d.now()) }), nil
+}
+
+// makeDefaultTenant makes the tenant that the first key belongs to, unless it is there.
+func (d *DB) makeDefaultTenant(ctx context.Context, by Actor) error {
+	_, err := tenantByID(ctx, d.sql, store.DefaultTenant)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	_, err = d.CreateTenant(ctx, by, store.DefaultTenant, "what is written and read without a tenant")
+	if errors.Is(err, ErrExists) { // another process was sooner
+		return nil
+	}
+	return err
 }
