@@ -46,11 +46,10 @@ func (n *node) openMetadata(ctx context.Context) error {
 	if err := n.openPrivacy(ctx); err != nil {
 		return err
 	}
-	if !n.config.Auth.Enabled {
-		return nil
-	}
-	if err := n.retry(ctx, "the metadata database", func() error { return n.makeFirstKey(ctx) }); err != nil {
-		return err
+	if n.config.Auth.Enabled {
+		if err := n.retry(ctx, "the metadata database", func() error { return n.makeFirstKey(ctx) }); err != nil {
+			return err
+		}
 	}
 	n.guard.Open(n.parts.metadata)
 	return nil

@@ -199,6 +199,35 @@ func TestAdministrationWithoutKeys(t *testing.T) {
 			t.Errorf("%s %s of another site: %d %s", method, path, code, text)
 		}
 	}
+	// Nor are a disabled tenant's data anybody's, which is no reason to ask for a key.
+	patch := func(body string) {
+		t.Helper()
+		if code, text := on.ask(t, "PATCH", "/api/v1/admin/tenants/c", "", "", strings.NewReader(body), json...); code != 200 {
+			t.Errorf("%s: %d %s", body, code, text)
+		}
+	}
+	expect := func(want int, tenant string) {
+		t.Helper()
+		for path, method := range map[string]string{"/api/v1/write": "POST", "/prometheus/api/v1/query?query=up": "GET", "/federate?match[]=up": "GET", "/api/v1/status/tsdb": "GET"} {
+			if tenant == "b|c" && (method == "POST" || strings.HasSuffix(path, "tsdb")) {
+				continue // refused for that
+			}
+			if code, text := on.ask(t, method, path, "", tenant, nil); (code == 403) != (want == 403) {
+				t.Errorf("%s of %s: %d %s", path, tenant, code, text)
+			}
+		}
+	}
+	patch(`{"disabled":true}`)
+	expect(403, "c")
+	expect(403, "b|c")
+	for _, other := range []string{"", "b", "nobody-made-it"} {
+		expect(200, other)
+	}
+	if code, text := on.ask(t, "GET", "/api/v1/admin/tenants", "", "c", nil); code != 200 {
+		t.Errorf("the administration: %d %s", code, text)
+	}
+	patch(`{"disabled":false}`)
+	expect(200, "c")
 	// Keys are not looked at.
 	if code, text := on.ask(t, "GET", "/api/v1/query?query=up", "ms_garbage", "", nil); code != 200 {
 		t.Errorf("%d %s", code, text)

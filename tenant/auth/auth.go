@@ -41,7 +41,8 @@ type Guard struct {
 	metrics *metrics
 }
 
-// New returns a guard that, where it is enabled, lets in only what is open, until Open gives it the keys.
+// New returns a guard that, where it is enabled, lets in only what is open, until Open gives it the keys; where it is not,
+// it refuses only tenants that are disabled.
 func New(c Config, o Options) *Guard {
 	g := &Guard{enabled: c.Enabled, now: o.Now, cors: o.CORS}
 	if g.now == nil {
@@ -62,8 +63,9 @@ func (g *Guard) Protect(need Need, h http.Handler) http.Handler {
 
 // ProtectEach is Protect for a handler that has several endpoints.
 func (g *Guard) ProtectEach(need func(*http.Request) Need, h http.Handler) http.Handler {
+	judge := g.judge
 	if !g.enabled {
-		return h
+		judge = g.judgeTenant
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := need(r)
@@ -71,7 +73,7 @@ func (g *Guard) ProtectEach(need func(*http.Request) Need, h http.Handler) http.
 			h.ServeHTTP(w, r)
 			return
 		}
-		r, refused := g.judge(r, n)
+		r, refused := judge(r, n)
 		if refused != nil {
 			if g.cors != nil {
 				g.cors(w, r)
@@ -114,6 +116,26 @@ func (g *Guard) judge(r *http.Request, n Need) (*http.Request, *refusal) {
 		ctx = tenant.WithMatchers(ctx, ms)
 	}
 	return r.WithContext(ctx), nil
+}
+
+// judgeTenant is judge for who is not asked for a key. Of tenants that nobody has made everything may be read and written.
+func (g *Guard) judgeTenant(r *http.Request, n Need) (*http.Request, *refusal) {
+	keys := g.keys.Load()
+	if keys == nil || n.administers() {
+		return r, nil
+	}
+	id, err := n.tenantOf(r)
+	if err != nil {
+		return r, nil // whoever answers says so
+	}
+	s := (*keys).Snapshot()
+	for _, one := range tenant.Split(id) {
+		if s.Disabled(one) {
+			g.metrics.count("tenant")
+			return r, forbidden("the tenant \"" + one + "\" is disabled")
+		}
+	}
+	return r, nil
 }
 
 // identify returns the key of a request, or that of its user.
@@ -180,12 +202,8 @@ func (g *Guard) checkPassword(ctx context.Context, s *db.Snapshot, c credentials
 func tenantOf(r *http.Request, s *db.Snapshot, k *db.Key, n Need) (string, *refusal) {
 	id := k.Tenant
 	if r.Header.Get(tenant.Header) != "" {
-		from := tenant.FromRequest
-		if n == Read {
-			from = tenant.FromReadRequest
-		}
 		var err error
-		if id, err = from(r); err != nil {
+		if id, err = n.tenantOf(r); err != nil {
 			return "", badRequest(err.Error())
 		}
 	}

@@ -1,6 +1,9 @@
 package auth
 
 import (
+	"net/http"
+
+	"github.com/metricstream/metricstream/tenant"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
@@ -73,6 +76,14 @@ func noun(k *db.Key) string {
 		return "the user"
 	}
 	return "the key"
+}
+
+// tenantOf returns the tenant that a request names, or the name of several where they can be read together.
+func (n Need) tenantOf(r *http.Request) (string, error) {
+	if n == Read {
+		return tenant.FromReadRequest(r)
+	}
+	return tenant.FromRequest(r)
 }
 
 // administers tells the needs of a key's holder from those of a tenant's data.

@@ -73,6 +73,12 @@ func (s *Snapshot) Active(tenant string) bool {
 	return ok && t.Disabled.IsZero()
 }
 
+// Disabled tells whether there is a tenant of a name that is disabled.
+func (s *Snapshot) Disabled(tenant string) bool {
+	t, ok := s.tenants[tenant]
+	return ok && !t.Disabled.IsZero()
+}
+
 // refresh reads the database where it has another version than the snapshot.
 func (d *DB) refresh(ctx context.Context) (changed bool, err error) {
 	d.loading.Lock()
