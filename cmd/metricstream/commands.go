@@ -14,6 +14,8 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/kafka/embedded"
+	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/tenant/db"
 )
 
 // commands adds what is done to the log by hand.
@@ -36,7 +38,9 @@ func commands(app *kingpin.Application, runs map[string]func(context.Context) er
 	list := letters.Command("list", "List the dead letters.")
 	list.Flag("from", "The first dead letter's offset.").Int64Var(&add(list, listLetters).from)
 	replay := letters.Command("replay", "Append the dead letters that can be decoded to the partitions they came from. It may be repeated.")
-	replay.Flag("from", "The first dead letter's offset.").Int64Var(&add(replay, replayLetters).from)
+	f := add(replay, replayLetters)
+	replay.Flag("from", "The first dead letter's offset.").Int64Var(&f.from)
+	bindClickHouse(replay, f)
 
 	var span replaySpan
 	again := app.Command("replay", replayHelp)
@@ -127,24 +131,25 @@ func maxPartition(offsets map[int32]int64) int32 {
 	return most
 }
 
-// openArchive opens the log for a command.
-func openArchive(ctx context.Context, c config.Config) (*kafka.Archive, error) {
+// openArchive opens the log for a command, with the database of what was erased of it, see leaveOut.
+func openArchive(ctx context.Context, c config.Config) (*kafka.Archive, *db.DB, error) {
 	a, err := kafka.OpenArchive(ctx, c.Kafka, logDir(c), c.Log.Logger(os.Stderr))
 	if errors.Is(err, embedded.ErrLocked) {
 		err = fmt.Errorf("%w; stop it first", err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := leaveOut(ctx, c, a); err != nil {
-		return nil, errors.Join(err, a.Close())
+	metadata, err := leaveOut(ctx, c, a)
+	if err != nil {
+		return nil, nil, errors.Join(err, a.Close())
 	}
-	return a, nil
+	return a, metadata, nil
 }
 
 // listLetters is `metricstream deadletter list`.
 func listLetters(ctx context.Context, c config.Config, f *flags) error {
-	a, err := openArchive(ctx, c)
+	a, _, err := openArchive(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -165,9 +170,12 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // replayLetters is `metricstream deadletter replay`.
 func replayLetters(ctx context.Context, c config.Config, f *flags) error {
-	a, err := openArchive(ctx, c)
+	a, metadata, err := openArchive(ctx, c)
 	if err != nil {
 		return err
+	}
+	if err := lettersKnowErased(ctx, c, f, metadata); err != nil {
+		return errors.Join(err, a.Close())
 	}
 	replayed, kept, next := 0, 0, f.from
 	err = a.ReplayLetters(ctx, f.from, func(l kafka.Letter, why error) {
@@ -182,4 +190,22 @@ func replayLetters(ctx context.Context, c config.Config, f *flags) error {
 	})
 	fmt.Printf("%d replayed, %d not; --from=%d goes on behind the last one\n", replayed, kept, next)
 	return errors.Join(err, a.Close())
+}
+
+// lettersKnowErased is knowsErased for dead letters of Kafka, which come back by way of the topic.
+func lettersKnowErased(ctx context.Context, c config.Config, f *flags, metadata *db.DB) (err error) {
+	switch {
+	case len(c.Kafka.Brokers) == 0:
+		return nil
+	case c.ClickHouse.DSN == "" && metadata == nil:
+		return store.Invalidf("what was erased must not come back with a dead letter: set metadata.dsn (--metadata.dsn), or where there is none clickhouse.dsn (--clickhouse.dsn), whose tables say whether anything was")
+	case c.ClickHouse.DSN == "":
+		return nil
+	}
+	n := commandNode(c, f)
+	defer func() { err = errors.Join(err, n.stack.Stop(stopTimeout)) }()
+	if err := n.openStore(ctx); err != nil {
+		return err
+	}
+	return knowsErased(ctx, n.parts.store, metadata)
 }

@@ -86,19 +86,20 @@ var (
 	_ erasure.Ledger = (*db.DB)(nil)
 )
 
-// leaveOut makes a command leave out of the log what was erased, where there is a database that knows of anything.
-func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) error {
+// leaveOut makes a command leave out of the log what was erased, where there is a database that knows of anything. It returns
+// the database, which the archive closes; nil without.
+func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) (*db.DB, error) {
 	if c.Metadata.DSN == "" && !exists(filepath.Join(c.Storage.Path, db.File)) {
-		return nil
+		return nil, nil
 	}
 	logger := c.Log.Logger(os.Stderr)
 	d, err := db.Open(ctx, c.Metadata, db.Options{Dir: c.Storage.Path, Logger: logger})
 	if err != nil {
-		return fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
+		return nil, fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
 	}
 	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic), logger)
 	if err := e.Refresh(ctx); err != nil {
-		return errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
+		return nil, errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
@@ -107,5 +108,59 @@ func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) error {
 		cancel()
 		return errors.Join(<-done, d.Close())
 	})
+	return d, nil
+}
+
+// knowsErased refuses to read the log into tables of which more was erased than the metadata database knows, nil for none:
+// it would come back.
+func knowsErased(ctx context.Context, tables *clickhouse.Store, metadata *db.DB) error {
+	applied, err := tables.Eraser().Applied(ctx)
+	if err != nil || len(applied) == 0 {
+		return err
+	}
+	if metadata == nil {
+		return store.Invalidf("data were erased from these tables, and without the metadata database nobody knows what of the log must not come back: set metadata.dsn (--metadata.dsn) to that of the other roles, or storage.path to its folder")
+	}
+	open, err := metadata.OpenErasures(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		delete(applied, e.ID)
+	}
+	for id := range applied {
+		return store.Invalidf("the metadata database does not know the erasure %s, which these tables have done: it is another one than theirs, or was restored from an older backup, and what the log has of it would come back. Use the right one; where it is lost for good, and the log may be read nevertheless, empty the table erasures_applied", id)
+	}
 	return nil
+}
+
+// guardErased refuses to consume Kafka where what was erased is not known, and goes on looking where there is no metadata
+// database: others may begin to erase. The consumer of an embedded log begins where its tables are, so nothing comes back.
+func (n *node) guardErased(ctx context.Context) error {
+	err := n.retry(ctx, "ClickHouse", func() error { return knowsErased(ctx, n.parts.store, n.parts.metadata) })
+	if len(n.config.Kafka.Brokers) == 0 {
+		if permanent(err) {
+			n.logger.Error("what was erased is not known any more; the log must not be replayed", "err", err)
+		}
+		return ctx.Err()
+	}
+	if err == nil && n.parts.metadata == nil {
+		n.logger.Warn("without metadata.dsn this consumer erases nothing, and ends when another one does")
+		n.stack.Go("a look at what was erased", n.watchErased)
+	}
+	return err
+}
+
+// watchErased looks now and then, and fails when something was erased.
+func (n *node) watchErased(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(10 * time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := knowsErased(ctx, n.parts.store, nil); permanent(err) {
+			return err
+		}
+	}
 }

@@ -130,9 +130,12 @@ func (n *node) openLog(ctx context.Context) error {
 }
 
 // addConsumer starts to write the log into ClickHouse.
-func (n *node) addConsumer(context.Context) error {
+func (n *node) addConsumer(ctx context.Context) error {
 	if !n.role.consumes {
 		return nil
+	}
+	if err := n.guardErased(ctx); err != nil {
+		return err
 	}
 	group, err := n.parts.log.Group()
 	if err != nil {

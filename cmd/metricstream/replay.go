@@ -45,7 +45,7 @@ func (s *replaySpan) run(ctx context.Context, c config.Config, f *flags) (err er
 	if err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}
-	a, err := openArchive(ctx, c)
+	a, metadata, err := openArchive(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,9 @@ func (s *replaySpan) run(ctx context.Context, c config.Config, f *flags) (err er
 	n := commandNode(c, f)
 	defer func() { err = errors.Join(err, n.stack.Stop(stopTimeout)) }()
 	if err := n.openStore(ctx); err != nil {
+		return err
+	}
+	if err := knowsErased(ctx, n.parts.store, metadata); err != nil {
 		return err
 	}
 	if s.shadow {

@@ -220,11 +220,14 @@ func (s *shadowFlags) addDays(ctx context.Context, shadow *clickhouse.Shadow, da
 
 // replaceDays puts the shadow's days in the place of the live ones.
 func replaceDays(ctx context.Context, n *node, shadow *clickhouse.Shadow, spans []clickhouse.ShadowSpan, days []clickhouse.Day) (err error) {
-	a, err := openArchive(ctx, n.config)
+	a, metadata, err := openArchive(ctx, n.config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	if err := knowsErased(ctx, n.parts.store, metadata); err != nil {
+		return err
+	}
 	newest := kafka.Newest()
 	r := &shadowReplay{node: n, archive: a, shadow: shadow, spans: spans}
 	if err := r.advance(ctx, newest); err != nil {

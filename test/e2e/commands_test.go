@@ -81,7 +81,8 @@ func TestDeadLettersOnKafka(t *testing.T) {
 	t.Parallel()
 	kafka := testenv.StartKafka(t)
 	shared := []string{"--kafka.brokers=" + kafka.Address, "--kafka.topic=letters"}
-	start(t, "consumer", t.TempDir(), append(shared, "--clickhouse.dsn="+clickhouse(t))...)
+	tables := "--clickhouse.dsn=" + clickhouse(t)
+	start(t, "consumer", t.TempDir(), append(shared, tables)...)
 	config := sarama.NewConfig()
 	config.Producer.Return.Successes = true
 	config.Producer.Partitioner = sarama.NewManualPartitioner
@@ -102,7 +103,7 @@ func TestDeadLettersOnKafka(t *testing.T) {
 		return nil
 	})
 	command(t, true, list, "letters", "corrupt")
-	command(t, true, append([]string{"deadletter", "replay"}, shared...), "not replayed: 0: it still cannot be read", "0 replayed, 1 not", "--from=1")
+	command(t, true, append([]string{"deadletter", "replay", tables}, shared...), "not replayed: 0: it still cannot be read", "0 replayed, 1 not", "--from=1")
 	command(t, true, append(list, "--from=1"), "0 dead letters")
 	command(t, false, []string{"deadletter", "list", "--kafka.brokers=" + kafka.Address, "--kafka.topic=nowhere"}, "nowhere")
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/metricstream/metricstream/tenant/db"
 )
 
 // TestErasingWhatIsWritten erases, of all time, a series that is written to all the while: what came before is gone, and
@@ -94,4 +97,14 @@ func TestErasingWhatIsWritten(t *testing.T) {
 	if again, err := seen(); err != nil || fmt.Sprint(again) != fmt.Sprint(values) {
 		t.Errorf("after a replay there are %v, %v, before it %v", again, err, values)
 	}
+
+	// Without its database the process goes on, but nothing is replayed.
+	n.Interrupt()
+	if err := os.Remove(filepath.Join(data, db.File)); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, "all", data)
+	eventually(t, time.Minute, "the same without the database", check)
+	n.Interrupt()
+	command(t, false, []string{"replay", "--storage.path=" + data}, "does not know the erasure")
 }

@@ -319,6 +319,13 @@ func TestErasure(t *testing.T) {
 		t.Errorf("the report: %+v", part)
 	}
 
+	// Without the metadata nobody knows what must not come back: what would read the log refuses to.
+	command(t, false, append([]string{"replay"}, shared...), "set metadata.dsn")
+	command(t, false, append([]string{"deadletter", "replay"}, shared...), "set metadata.dsn")
+	command(t, false, append([]string{"deadletter", "replay"}, shared[:2]...), "set metadata.dsn")
+	command(t, false, append([]string{"consumer", "--web.listen-address=" + testenv.FreeAddress(t), "--storage.path=" + t.TempDir()}, shared...), "set metadata.dsn")
+	gone("refused")
+
 	// A replay, of the whole log.
 	command(t, true, append(append([]string{"replay"}, meta...), shared...), "100.0%", "left out: 0 unreadable, 0 refused")
 	gone("replayed")
