@@ -63,11 +63,11 @@ type apiError struct {
 func (e *apiError) Error() string { return string(e.typ) + ": " + e.err.Error() }
 func (e *apiError) Unwrap() error { return e.err }
 
-// retryAfterSeconds is when a client that found the queue full may try again.
+// retryAfterSeconds is when a client may try again that found the queue full, or whose answer was not there in time.
 const retryAfterSeconds = "5"
 
 func (e *apiError) setHeaders(w http.ResponseWriter) {
-	if e.typ == tooMany {
+	if code := e.typ.code(); code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfterSeconds)
 	}
 }

@@ -96,7 +96,11 @@ func TestErrorsOfTheStore(t *testing.T) {
 				if c.name == "canceled by the store" && strings.HasPrefix(r.path, "query") && r.path != "query_exemplars" {
 					continue // through the adapter only the query's own context counts
 				}
-				code, body := call(t, server, http.MethodGet, "/api/v1/"+r.path, r.form)
+				resp, body := send(t, server, http.MethodGet, "/api/v1/"+r.path+"?"+r.form.Encode(), "", nil)
+				code := resp.StatusCode
+				if (code == 503) != (resp.Header.Get("Retry-After") == "5") {
+					t.Errorf("%s: got %d with %v", r.path, code, resp.Header)
+				}
 				if code != c.code || !strings.HasPrefix(body, `{"status":"error",`+c.want) || !strings.Contains(body, c.err.Error()) {
 					t.Errorf("%s: got %d %s, want %d with %s", r.path, code, body, c.code, c.want)
 				}

@@ -27,6 +27,9 @@ func (a *API) queryExemplars(r *http.Request) (result, error) {
 	if end.Before(start) {
 		return result{}, badRequest(errors.New("end timestamp must not be before start timestamp"))
 	}
+	if err := a.checkExemplarRange(r, start, end); err != nil {
+		return result{}, err
+	}
 	if err := a.checkQuery(r.FormValue("query")); err != nil {
 		return result{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -79,8 +80,8 @@ func (a *API) turn(ctx context.Context) (leave func(), err error) {
 }
 
 // checkRange refuses a query over more time than the limits allow: from its start to its end, or in the ranges of its
-// expression. The ranges of subqueries and what is inside them add up. What is wrong with the expression otherwise is
-// left to the engine.
+// expression, and by how much lookback_delta is more than usual. The ranges of subqueries and what is inside them add up.
+// What is wrong with the request otherwise is left to the engine.
 func (a *API) checkRange(r *http.Request, start, end time.Time, step time.Duration) error {
 	g := limits.FromContext(r.Context())
 	if g.Range().Most <= 0 {
@@ -96,7 +97,28 @@ func (a *API) checkRange(r *http.Request, start, end time.Time, step time.Durati
 			longest = max(longest, longestRange(expr))
 		}
 	}
+	if d, err := parseDuration(r.FormValue("lookback_delta")); err == nil {
+		longest = sum(longest, max(0, d-a.Config.LookbackDelta))
+	}
 	return g.CheckRange(longest)
+}
+
+// checkExemplarRange is checkRange for exemplars. What is not yet is no part of a range: old clients of Grafana ask with
+// milliseconds for seconds whether there are exemplars.
+func (a *API) checkExemplarRange(r *http.Request, start, end time.Time) error {
+	from, to := timestamp.FromTime(start), min(timestamp.FromTime(end), timestamp.FromTime(a.Now()))
+	if from > to {
+		return nil
+	}
+	return limits.FromContext(r.Context()).CheckRange(between(from, to))
+}
+
+// sum adds two durations, as far as a duration goes.
+func sum(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func longestRange(expr parser.Expr) time.Duration {

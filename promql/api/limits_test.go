@@ -107,6 +107,16 @@ func TestLimitsOfTenants(t *testing.T) {
 		{"range", "/api/v1/query", ranged("up[11m]"), 422, "the query is over 11m"},
 		{"range", "/api/v1/query", ranged("up offset 1d"), 200, ""},
 		{"range", "/api/v1/query", ranged("rate(up[1d]"), 400, "parse error"},
+		{"range", "/api/v1/query", values("query", "up", "time", "1800", "lookback_delta", "5m"), 200, ""},
+		{"range", "/api/v1/query", values("query", "up", "time", "1800", "lookback_delta", "1y"), 422, "the query is over"},
+		{"range", "/api/v1/query_range", values("query", "up", "start", "0", "end", "600", "step", "60", "lookback_delta", "6m"), 422, "the query is over 11m"},
+		{"range", "/api/v1/query_range", values("query", "up", "start", "0", "end", "600", "step", "60", "lookback_delta", "1m"), 200, ""},
+		{"range", "/api/v1/query_range", values("query", "up", "start", "-9000000000", "end", "600", "step", "10000000", "lookback_delta", "292y"), 422, "the query is over"},
+		{"range", "/api/v1/query_exemplars", values("query", "up", "start", "1200", "end", "9999999999"), 200, ""},
+		{"range", "/api/v1/query_exemplars", values("query", "up", "start", "1000", "end", "1800"), 422, "the query is over 13m20s"},
+		{"range", "/api/v1/query_exemplars", values("query", "up"), 422, "the query is over"},
+		{"range", "/api/v1/query_exemplars", values("query", "test", "start", "1798000", "end", "1800000"), 200, ""},
+		{"range", "/api/v1/labels", nil, 200, ""}, {"range", "/api/v1/series", all, 200, ""},
 		{"range", "/api/v1/read", nil, 400, "the query is over 30m"},
 		{"key", "/api/v1/query", ranged("rate(up[2m])"), 422, "raise the limit query_range of the key"},
 		{"free", "/api/v1/query_range", all, 200, ""}, {"free", "/api/v1/series", all, 200, ""}, {"free", "/api/v1/read", nil, 200, ""}, {"free", "/federate", all, 200, ""},
@@ -116,7 +126,7 @@ func TestLimitsOfTenants(t *testing.T) {
 			t.Errorf("%s %s %v: got %d %.300s, want %d with %q", c.id, c.path, c.form, code, text, c.code, c.want)
 		}
 	}
-	for limit, n := range map[string]float64{"query_series": 6, "query_samples": 2, "query_range": 7} {
+	for limit, n := range map[string]float64{"query_series": 6, "query_samples": 2, "query_range": 12} {
 		if got := hits(t, reg, limit); got != n {
 			t.Errorf("%s was counted %v times, want %v", limit, got, n)
 		}
