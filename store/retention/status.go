@@ -43,6 +43,7 @@ func Status(p *Policies, tiers rollup.Reader, tenantOf func(*http.Request) (stri
 		}
 		covered, err := tiers.Coverage(r.Context(), tenant)
 		if err != nil {
+			w.Header().Set("Retry-After", "5")
 			answer(w, http.StatusServiceUnavailable, map[string]any{"status": "error", "errorType": "unavailable", "error": err.Error()})
 			return
 		}

@@ -43,6 +43,9 @@ func TestStatusSaysWhatATenantHas(t *testing.T) {
 			}
 			return c.tenant, nil
 		})(w, httptest.NewRequest("GET", "/", nil))
+		if (w.Code == 503) != (w.Header().Get("Retry-After") == "5") {
+			t.Errorf("tenant %q: %d with %v", c.tenant, w.Code, w.Header())
+		}
 		if w.Code != c.code || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("tenant %q: %d %s\nwant %d %s", c.tenant, w.Code, w.Body, c.code, c.want)
 		}

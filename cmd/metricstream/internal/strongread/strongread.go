@@ -145,6 +145,9 @@ func (g *Gate) refuse(w http.ResponseWriter, request *http.Request, err error) {
 	}
 	g.metrics.results.WithLabelValues(result).Inc()
 	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": "error", "errorType": kind, "error": err.Error()})
 }

@@ -77,6 +77,11 @@ func gateOver(t *testing.T, w *world, change func(*Options)) *Gate {
 
 // ask sends a request through the gate; the handler behind it answers 200.
 func ask(g *Gate, headers ...string) (int, string) {
+	w := answerOf(g, headers...)
+	return w.Code, w.Body.String()
+}
+
+func answerOf(g *Gate, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/api/v1/query", nil)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
@@ -86,7 +91,7 @@ func ask(g *Gate, headers ...string) (int, string) {
 		w.WriteHeader(http.StatusOK)
 		fmt.Fprint(w, "fresh: ", store.Fresh(r.Context()))
 	})).ServeHTTP(w, r)
-	return w.Code, w.Body.String()
+	return w
 }
 
 func newWorld() *world {
@@ -157,7 +162,11 @@ func TestRefusals(t *testing.T) {
 					}
 				})
 				begin := time.Now()
-				status, body := ask(g, test.headers...)
+				got := answerOf(g, test.headers...)
+				status, body := got.Code, got.Body.String()
+				if (status == 503) != (got.Header().Get("Retry-After") == "5") {
+					t.Errorf("%d with %v", status, got.Header())
+				}
 				var answer struct{ Status, ErrorType, Error string }
 				if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Status != "error" {
 					t.Fatalf("%d %s, %v", status, body, err)
