@@ -39,15 +39,15 @@ func FromRequest(r *http.Request) (string, error) {
 	return id, nil
 }
 
-// Validate checks a tenant's name: 1 to 150 letters, digits and any of !-_.*'() as in Mimir, and not "." or
-// "..".
+// Validate checks a tenant's name: 1 to 150 letters, digits and any of !-_.*'() as in Mimir, and not ".", ".." or "*", which
+// stands for every tenant.
 func Validate(id string) error {
 	switch {
 	case id == "":
 		return fmt.Errorf("the tenant's name is empty")
 	case len(id) > maxLen:
 		return fmt.Errorf("the tenant's name has %d bytes, at most %d are allowed", len(id), maxLen)
-	case id == "." || id == "..":
+	case id == "." || id == ".." || id == "*":
 		return fmt.Errorf("the tenant's name %q is not allowed", id)
 	}
 	for i := range len(id) {

@@ -135,6 +135,29 @@ const MaxAudit = 1000
 // Audit returns the newest entries before a version, 0 for the very newest, that the actor may see, newest first.
 func (d *DB) Audit(ctx context.Context, by Actor, before int64, limit int) ([]Entry, error) {
 	limit = min(max(limit, 1), MaxAudit)
+	seen, size := []Entry{}, limit
+	if !by.operator() {
+		size = MaxAudit // not all of it may be for the actor
+	}
+	for {
+		page, err := d.auditPage(ctx, by, before, size)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the audit log: %w", err)
+		}
+		for _, e := range page {
+			if by.Covers(e.others()...) {
+				seen = append(seen, e)
+			}
+		}
+		if len(seen) >= limit || len(page) < size {
+			return seen[:min(len(seen), limit)], nil
+		}
+		before = page[len(page)-1].Version
+	}
+}
+
+// auditPage returns the newest entries of the actor's tenants.
+func (d *DB) auditPage(ctx context.Context, by Actor, before int64, limit int) ([]Entry, error) {
 	where, args := "", []any{before, limit}
 	if !by.operator() {
 		where = " AND tenant IN ("
@@ -147,11 +170,22 @@ func (d *DB) Audit(ctx context.Context, by Actor, before int64, limit int) ([]En
 		}
 		where += ")"
 	}
-	all, err := query(ctx, d.sql, scanEntry, "SELECT version, time_ms, actor, action, tenant, object, before_value, after_value FROM audit_log WHERE (CAST($1 AS BIGINT) = 0 OR version < CAST($1 AS BIGINT))"+where+" ORDER BY version DESC LIMIT $2", args...)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the audit log: %w", err)
+	return query(ctx, d.sql, scanEntry, "SELECT version, time_ms, actor, action, tenant, object, before_value, after_value FROM audit_log WHERE (CAST($1 AS BIGINT) = 0 OR version < CAST($1 AS BIGINT))"+where+" ORDER BY version DESC LIMIT $2", args...)
+}
+
+// others returns the tenants that the key or user of an entry is for, beside its own: who may not see it may not see what
+// became of it.
+func (e *Entry) others() (all []string) {
+	for _, raw := range []json.RawMessage{e.Before, e.After} {
+		var thing struct {
+			Tenants  []string
+			Old, New Key
+		}
+		if json.Unmarshal(raw, &thing) == nil {
+			all = append(all, slices.Concat(thing.Tenants, thing.Old.Tenants, thing.New.Tenants)...)
+		}
 	}
-	return all, nil
+	return all
 }
 
 func scanEntry(r row) (Entry, error) {

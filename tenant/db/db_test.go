@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,14 +286,30 @@ func TestTenantAdmins(t *testing.T) {
 		if err != nil || len(tenants) != 1 || tenants[0].ID != "a" {
 			t.Errorf("sees %+v: %v", tenants, err)
 		}
-		log, err := d.Audit(ctx, by, 0, 100)
-		if err != nil || len(log) != 5 {
-			t.Errorf("sees %d entries: %v", len(log), err)
-		}
-		for _, e := range log {
-			if e.Tenant != "a" {
-				t.Errorf("sees %+v", e)
+		// What became of what they cannot see is not for them either, also when it could be seen before or afterwards.
+		mustUser(t, d, User{Name: "olga", Tenant: "a", Role: RoleAdmin})
+		for _, tenants := range [][]string{{AllTenants}, {}} {
+			if _, err := d.UpdateUser(ctx, root, "olga", "", func(u *User) { u.Tenants = tenants }); err != nil {
+				t.Fatal(err)
 			}
+		}
+		if _, _, err := d.RotateKey(ctx, root, strong.ID, Rotation{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []int{100, 2} {
+			log, err := d.Audit(ctx, by, 0, limit)
+			var got []string
+			for _, e := range log {
+				got = append(got, e.Tenant+" "+e.Action)
+			}
+			want := []string{"a user.create", "a key.create", "a key.create", "a tenant.create"}
+			if err != nil || !slices.Equal(got, want[:min(limit, len(want))]) {
+				t.Errorf("sees %v: %v", got, err)
+			}
+		}
+		// Those who may see all of it do.
+		if log, err := d.Audit(ctx, root, 0, 100); err != nil || len(log) != 11 {
+			t.Errorf("an operator sees %d entries: %v", len(log), err)
 		}
 	})
 }

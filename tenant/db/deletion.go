@@ -72,10 +72,12 @@ func (d *DB) checkDeletable(ctx context.Context, tx *sql.Tx, id string) error {
 	return nil
 }
 
-// guests are those of other tenants' keys and users that could speak for a tenant, by their ids and names.
+// guests are those of other tenants' keys and users that could speak for a tenant, by their ids and names, and whose they
+// are.
 type guests struct {
-	Keys  []string `json:"keys"`
-	Users []string `json:"users"`
+	Keys    []string `json:"keys"`
+	Users   []string `json:"users"`
+	Tenants []string `json:"tenants"`
 }
 
 // forgetTenant removes a tenant with all that belongs to it, but what the audit log and erasures say of it, and returns the
@@ -95,30 +97,30 @@ func (d *DB) forgetTenant(ctx context.Context, tx *sql.Tx, id string) (g guests,
 			return g, fmt.Errorf("cannot remove the tenant: %w", err)
 		}
 	}
-	if g.Keys, err = strip(ctx, tx, "api_keys", "id", id); err != nil {
+	if g.Keys, err = g.strip(ctx, tx, "api_keys", "id", id); err != nil {
 		return g, err
 	}
-	g.Users, err = strip(ctx, tx, "users", "name", id)
+	g.Users, err = g.strip(ctx, tx, "users", "name", id)
 	return g, err
 }
 
 // strip takes a tenant from those that keys or users may choose, and returns which had it: whoever has the name next is
 // another one.
-func strip(ctx context.Context, tx *sql.Tx, table, column, id string) (had []string, err error) {
+func (all *guests) strip(ctx context.Context, tx *sql.Tx, table, column, id string) (had []string, err error) {
 	type guest struct {
-		name    string
-		tenants []string
+		name, home string
+		tenants    []string
 	}
-	all, err := query(ctx, tx, func(r row) (g guest, err error) {
+	some, err := query(ctx, tx, func(r row) (g guest, err error) {
 		var tenants string
-		err = r.Scan(&g.name, &tenants)
+		err = r.Scan(&g.name, &g.home, &tenants)
 		g.tenants = split(tenants)
 		return g, err
-	}, "SELECT "+column+", tenants FROM "+table+" WHERE tenants <> '' ORDER BY "+column)
+	}, "SELECT "+column+", tenant, tenants FROM "+table+" WHERE tenants <> '' ORDER BY "+column)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the guests of the tenant: %w", err)
 	}
-	for _, g := range all {
+	for _, g := range some {
 		left := slices.DeleteFunc(slices.Clone(g.tenants), func(t string) bool { return t == id })
 		if len(left) == len(g.tenants) {
 			continue
@@ -126,7 +128,7 @@ func strip(ctx context.Context, tx *sql.Tx, table, column, id string) (had []str
 		if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET tenants = $1 WHERE "+column+" = $2", join(left), g.name); err != nil {
 			return nil, fmt.Errorf("cannot remove a guest of the tenant: %w", err)
 		}
-		had = append(had, g.name)
+		had, all.Tenants = append(had, g.name), append(all.Tenants, g.home)
 	}
 	return had, nil
 }

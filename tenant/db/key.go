@@ -132,6 +132,9 @@ func checkTenants(all []string) error {
 		return store.Invalidf("tenants: has %d entries, at most %d are allowed; \"*\" is every tenant", len(all), maxListed)
 	}
 	for _, id := range all {
+		if id == AllTenants {
+			continue
+		}
 		if err := tenant.Validate(id); err != nil {
 			return store.Invalidf("tenants: %w", err)
 		}
