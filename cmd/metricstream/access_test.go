@@ -73,13 +73,19 @@ func startGuarded(t *testing.T) *guarded {
 
 func startNode(t testing.TB, change func(*config.Config)) *guarded {
 	t.Helper()
+	return startRole(t, roles[0], change)
+}
+
+// startRole starts a role that has its own database and its own data.
+func startRole(t testing.TB, r role, change func(*config.Config)) *guarded {
+	t.Helper()
 	c := config.Default()
 	c.Storage.Path, c.Web.ListenAddress = t.TempDir(), "127.0.0.1:0"
 	change(&c)
 	logger := slog.New(slog.DiscardHandler)
 	g := &guarded{now: time.Now()}
 	g.node = &node{
-		role: roles[0], config: c, flags: &flags{}, logger: logger, registry: newRegistry(), stack: lifecycle.New(logger),
+		role: r, config: c, flags: &flags{}, logger: logger, registry: newRegistry(), stack: lifecycle.New(logger),
 		parts: parts{policies: retention.NewPolicies(c.Retention)},
 	}
 	t.Cleanup(func() {
@@ -99,7 +105,9 @@ func startNode(t testing.TB, change func(*config.Config)) *guarded {
 		t.Fatal(err)
 	}
 	g.data = memory.NewTiers(func() int64 { return time.Now().UnixMilli() })
-	g.serveWrites(g.data)
+	if g.role.receives {
+		g.serveWrites(g.data)
+	}
 	err := g.serveReads(access.New(counted{g.data}), access.NewRollups(g.data), func(h http.Handler) http.Handler { return h })
 	if err != nil {
 		t.Fatal(err)
@@ -290,6 +298,23 @@ func (g *guarded) users(t *testing.T) map[string]string {
 	}
 	all["wrong password"] = "chief:wrong horse battery"
 	return all
+}
+
+// TestLimitsOfAQuerier are shown there, where they hold.
+func TestLimitsOfAQuerier(t *testing.T) {
+	g := &guarded{}
+	for _, r := range roles {
+		if r.queries && !r.receives {
+			// The role has no database of its own; what serves is what counts.
+			r.name = roles[0].name
+			g = startRole(t, r, func(c *config.Config) { c.Limits.QuerySeries = 17 })
+		}
+	}
+	for _, prefix := range prefixes {
+		if code, text := g.ask(t, "GET", prefix+"/api/v1/user_limits", "", "", nil); code != 200 || !strings.Contains(text, `"max_fetched_series_per_query":17`) {
+			t.Errorf("%d %s", code, text)
+		}
+	}
 }
 
 // goodFor are the keys that are good for a need; every other one is refused.

@@ -176,15 +176,22 @@ func (n *node) serveWrites(w store.Writer) {
 		Grant: n.limitsOf, Quota: n.quota(),
 		ClassOf: n.parts.policies.ClassOf, Privacy: n.parts.privacy.Of, Found: n.parts.found,
 	})
+	n.serveLimits()
 	for _, prefix := range prefixes {
 		for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive"} {
 			n.mux.Handle(prefix+path, auth.Write, handler)
 		}
-		n.mux.Handle("GET "+prefix+"/api/v1/user_limits", auth.Read, limits.Handler(n.limitsOf))
-		n.mux.Handle("GET "+prefix+"/api/v1/user_stats", auth.Read, http.HandlerFunc(handler.UserStats))
-		// Both show series of the whole tenant.
+		// All of them are of the whole tenant.
+		n.mux.Handle("GET "+prefix+"/api/v1/user_stats", auth.ReadAll, http.HandlerFunc(handler.UserStats))
 		n.mux.Handle("GET "+prefix+"/api/v1/status/rejections", auth.ReadAll, http.HandlerFunc(handler.Rejections))
 		n.mux.Handle("GET "+prefix+"/api/v1/status/ha", auth.ReadAll, http.HandlerFunc(handler.HA))
+	}
+}
+
+// serveLimits serves what a tenant is held to.
+func (n *node) serveLimits() {
+	for _, prefix := range prefixes {
+		n.mux.Handle("GET "+prefix+"/api/v1/user_limits", auth.Read, limits.Handler(n.limitsOf))
 	}
 }
 
@@ -215,6 +222,9 @@ func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(h
 	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the HTTP API: %w", err)
+	}
+	if !n.role.receives {
+		n.serveLimits() // those of queries hold here
 	}
 	reads := http.NewServeMux()
 	handler := before(reads)
