@@ -216,7 +216,8 @@ func (q *querier) selectRows(ctx context.Context, sel *plan.Selector, s store.Se
 		span.FromMs = (span.FromMs - previousWindowMs) / step * step
 	}
 	read := rollup.Read{}
-	err := q.tiers.SelectSpan(ctx, rollup.Selection{Selection: s, Tier: sel.Tier, Columns: c, Read: &read}, span, yield)
+	windows := rollup.Windows{FirstMs: sel.Times.FirstMs, StepMs: sel.Times.StepMs, RangeMs: sel.RangeMs}
+	err := q.tiers.SelectSpan(ctx, rollup.Selection{Selection: s, Tier: sel.Tier, Columns: c, Windows: windows, Read: &read}, span, yield)
 	sel.Read.Rows.Add(read.Rows)
 	sel.Read.RawSamples.Add(read.Samples)
 	return err

@@ -32,7 +32,7 @@ func (s *Store) ReadRollups(ctx context.Context, tier rollup.Tier, span rollup.S
 		rows: rowsReader{c: &c, want: sel.Columns, stepMs: tier.StepMs()}, histograms: histograms, yield: yield,
 		keys: slices.SortedFunc(maps.Keys(histograms), store.Key.Compare),
 	}
-	if err := s.queryOn(ctx, s.tiers, table, p.Tier(table, namesOf(columns)), q, a.add); err != nil {
+	if err := s.queryOn(ctx, s.tiers, table, p.Tier(table, namesOf(columns), rollup.Windows{}), q, a.add); err != nil {
 		return err
 	}
 	return a.finish()

@@ -50,6 +50,9 @@ type rowsReader struct {
 	stepMs int64
 	lastV  uint64 // the version of the last row that was appended
 
+	// unversioned says that the versions were not read, twice that a bucket then turned out to have several rows.
+	unversioned, twice bool
+
 	first, space []int64 // mantissas
 }
 
@@ -58,6 +61,10 @@ type rowsReader struct {
 func (d *rowsReader) appendRows(r *rollup.Rows, i, j int) {
 	for i < j {
 		if n := len(r.EndsMs); n > 0 && r.EndsMs[n-1] == int64(d.c.buckets[i])*minuteMs {
+			if d.unversioned {
+				d.twice = true
+				return
+			}
 			if d.c.vers[i] < d.lastV {
 				i++
 				continue
@@ -69,7 +76,9 @@ func (d *rowsReader) appendRows(r *rollup.Rows, i, j int) {
 			end++
 		}
 		d.appendRun(r, i, end)
-		d.lastV = d.c.vers[end-1]
+		if !d.unversioned {
+			d.lastV = d.c.vers[end-1]
+		}
 		i = end
 	}
 }

@@ -142,7 +142,7 @@ func (s *Store) readHistogramRows(ctx context.Context, sel rollup.Selection, p s
 	out := map[store.Key][]rollup.HistogramRow{}
 	table := tierHistogramTables[sel.Tier]
 	total, lastVer := 0, uint64(0)
-	err := s.queryOn(ctx, s.besides, table, p.Tier(table, namesOf(columns)), q, func(rows int) error {
+	err := s.queryOn(ctx, s.besides, table, p.Tier(table, namesOf(columns), rollup.Windows{}), q, func(rows int) error {
 		if total += rows; sel.MaxSamples > 0 && total > sel.MaxSamples {
 			return samplesLimit(s.metrics.limits, sel.MaxSamples)
 		}

@@ -1,6 +1,8 @@
 package clickhouse
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/metricstream/metricstream/store"
@@ -18,7 +20,22 @@ type tierMerger struct {
 
 	next    int // the series before it are done
 	current rollup.Series
-	total   int
+	total   int // rows
+	before  int // rows of the series that are done
+}
+
+// errTwice says that a bucket has several rows and their versions were not read.
+var errTwice = errors.New("a bucket has several rows")
+
+// left returns the series that are not done.
+func (m *tierMerger) left() []foundSeries { return m.series[m.next:] }
+
+// back ends the reads, and goes back to where the series began that could not be put together.
+func (m *tierMerger) back() {
+	m.stop()
+	m.streams = m.streams[:0]
+	m.next--
+	m.total = m.before
 }
 
 func (m *tierMerger) stop() {
@@ -51,7 +68,7 @@ func (m *tierMerger) merge() error {
 // smallest returns the smallest key that a stream has rows of.
 func (m *tierMerger) smallest() (key store.Key, ok bool, err error) {
 	for _, t := range m.streams {
-		if err := m.advance(t); err != nil {
+		if err := t.next(); err != nil {
 			return key, false, err
 		}
 		if t.ended() {
@@ -64,28 +81,24 @@ func (m *tierMerger) smallest() (key store.Key, ok bool, err error) {
 	return key, ok, nil
 }
 
-func (m *tierMerger) advance(t *tierStream) error {
-	rows, err := t.next()
-	if err != nil {
-		return err
-	}
-	if m.total += rows; m.max > 0 && m.total > m.max {
-		return samplesLimit(m.limits, m.max)
-	}
-	return nil
-}
-
 // one takes the rows of a series out of all streams, and hands it on if it is among those that are looked for.
 func (m *tierMerger) one(key store.Key) error {
 	var rows *rollup.Rows
+	m.before = m.total
 	if m.next < len(m.series) && m.series[m.next].key == key {
 		m.start()
 		rows = &m.current.Rows
 	}
 	for _, t := range m.streams {
 		for !t.ended() && t.keyAt(t.at) == key {
-			t.take(key, rows)
-			if err := m.advance(t); err != nil {
+			n, err := t.take(key, rows)
+			if err != nil {
+				return err
+			}
+			if m.total += n; m.max > 0 && m.total > m.max {
+				return samplesLimit(m.limits, m.max)
+			}
+			if err := t.next(); err != nil {
 				return err
 			}
 		}

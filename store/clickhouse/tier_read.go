@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,27 +37,46 @@ func (s *Store) SelectRollups(ctx context.Context, sel rollup.Selection, yield f
 		return fmt.Errorf("cannot read %s from ClickHouse: %w", table, context.Cause(ctx))
 	}
 	defer s.tiers.free(held)
-	m := &tierMerger{series: found, histograms: histograms, max: sel.MaxSamples, yield: yield, limits: s.metrics.limits}
-	defer m.stop()
-	for _, p := range stretches(sel, held) {
-		p.Keys = keysOf(found)
-		m.streams = append(m.streams, s.streamTier(ctx, table, sel, found, p))
+	if len(histograms) > 0 || !sel.Windows.Apart(sel.Tier) {
+		sel.Windows = rollup.Windows{} // what a histogram is worth depends on the stale markers before it
 	}
+	m := &tierMerger{series: found, histograms: histograms, max: sel.MaxSamples, yield: yield, limits: s.metrics.limits}
+	open := func(versions bool) {
+		for _, p := range stretches(sel, held) {
+			m.streams = append(m.streams, s.streamTier(ctx, table, sel, m.left(), p, versions))
+		}
+	}
+	defer m.stop()
+	open(false)
+	if err := m.merge(); !errors.Is(err, errTwice) {
+		return err
+	}
+	// Some hour was folded again and is not merged yet.
+	m.back()
+	open(true)
 	return m.merge()
 }
 
-// streamTier begins to read the rows of one stretch of time.
-func (s *Store) streamTier(ctx context.Context, table string, sel rollup.Selection, found []foundSeries, p sqlgen.Points) *tierStream {
+// streamTier begins to read the rows of one stretch of time. Versions are of use only where a bucket has several rows, which
+// is rare, so they are not read before such a bucket is met.
+func (s *Store) streamTier(ctx context.Context, table string, sel rollup.Selection, found []foundSeries, p sqlgen.Points, versions bool) *tierStream {
 	t := &tierStream{}
 	columns := t.c.needs(sel.Columns, len(keysWith(found, store.HasStarts)) > 0)
+	unread := func(name string) {
+		columns = slices.DeleteFunc(columns, func(c proto.ResultColumn) bool { return c.Name == name })
+	}
 	if one := found[0].key.Metric; one == found[len(found)-1].key.Metric {
 		t.metric = one
-		columns = slices.DeleteFunc(columns, func(c proto.ResultColumn) bool { return c.Name == "metric" })
+		unread("metric")
 	}
-	t.rows = rowsReader{c: &t.c, want: sel.Columns, stepMs: sel.Tier.StepMs()}
+	if !versions {
+		unread("ver")
+	}
+	t.rows = rowsReader{c: &t.c, want: sel.Columns, stepMs: sel.Tier.StepMs(), unversioned: !versions}
+	p.Keys = keysOf(found)
 	q := withKeys(p)
 	q.Result = columns
-	st := p.Tier(table, namesOf(columns))
+	st := p.Tier(table, namesOf(columns), sel.Windows)
 	st.Small = true // a second thread would only make the server merge what one part has in order
 	t.start(ctx, func(ctx context.Context, onBlock func(rows int) error) error {
 		return s.queryReserved(ctx, s.tiers, table, st, q, onBlock)

@@ -51,25 +51,25 @@ func (t *tierStream) stop() {
 	}
 }
 
-// next makes sure that there is a row, unless the stream is at its end. It returns how many more rows came.
-func (t *tierStream) next() (rows int, err error) {
+// next makes sure that there is a row, unless the stream is at its end.
+func (t *tierStream) next() error {
 	if t.at < t.end {
-		return 0, nil
+		return nil
 	}
 	if t.end > 0 {
 		t.at, t.end = 0, 0
 		select {
 		case t.taken <- struct{}{}:
 		case <-t.blocks: // the read was cancelled meanwhile
-			return 0, t.err
+			return t.err
 		}
 	}
 	rows, ok := <-t.blocks
 	if !ok {
-		return 0, t.err
+		return t.err
 	}
 	t.end = rows
-	return rows, nil
+	return nil
 }
 
 // ended reports whether there is no row.
@@ -82,14 +82,19 @@ func (t *tierStream) keyAt(i int) store.Key {
 	return store.Key{Metric: t.c.keys.metrics[i], ID: t.c.keys.ids[i]}
 }
 
-// take takes the rows of a series from what is left of the block, and appends them to r where r is not nil.
-func (t *tierStream) take(key store.Key, r *rollup.Rows) {
+// take takes the rows of a series from what is left of the block, and appends them to r where r is not nil. It returns
+// how many they are.
+func (t *tierStream) take(key store.Key, r *rollup.Rows) (int, error) {
 	ids, j := t.c.keys.ids[:t.end], t.at
 	for j < len(ids) && ids[j] == key.ID && t.keyAt(j) == key {
 		j++
 	}
+	taken := j - t.at
 	if r != nil {
-		t.rows.appendRows(r, t.at, j)
+		if t.rows.appendRows(r, t.at, j); t.rows.twice {
+			return 0, errTwice
+		}
 	}
 	t.at = j
+	return taken, nil
 }

@@ -165,8 +165,22 @@ type Selection struct {
 	Tier    Tier
 	Columns Columns
 
+	// Windows are all that is looked at; a reader may leave out float rows that end in none of them. Zero is everything.
+	Windows Windows
+
 	// Read, where not nil, is where a [Stitch] counts what it reads.
 	Read *Read
+}
+
+// Windows are stretches of time of one length, RangeMs, that are open on the left and end at FirstMs and at all times that
+// lie whole steps of StepMs before and after it.
+type Windows struct{ FirstMs, StepMs, RangeMs int64 }
+
+// Apart reports whether there is time between the windows, and they end where buckets of the tier do: then rows can be
+// told by their ends to be of no use.
+func (w Windows) Apart(t Tier) bool {
+	step := t.StepMs()
+	return w.StepMs > w.RangeMs && w.FirstMs%step == 0 && w.StepMs%step == 0
 }
 
 // Span is a stretch of time, open on the left as buckets are: (FromMs, ToMs].

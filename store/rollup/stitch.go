@@ -132,7 +132,7 @@ func (s *Stitch) sparse(ctx context.Context, sel Selection, spans, hours []Span)
 
 // flagged returns the hours of a span in which some series' row has the flag NoMinutes.
 func (s *Stitch) flagged(ctx context.Context, sel Selection, span Span) ([]Span, error) {
-	sel.Tier, sel.Columns, sel.MaxSamples = Hour, 0, 0
+	sel.Tier, sel.Columns, sel.Windows, sel.MaxSamples = Hour, 0, Windows{}, 0
 	sel.MinMs, sel.MaxMs = span.FromMs+1, span.ToMs
 	flagged := make([]bool, (span.ToMs-span.FromMs)/hourMs)
 	note := func(endMs int64, f Flags) {

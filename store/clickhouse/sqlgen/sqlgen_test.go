@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/rollup"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -48,7 +49,8 @@ func TestStatementsAreGolden(t *testing.T) {
 		{"histograms", few.Histograms()},
 		{"starts", few.Starts()},
 		{"exemplars", few.Exemplars()},
-		{"rows of a tier", few.Tier("rollup_1m", []string{"metric", "id", "bucket", "n"})},
+		{"rows of a tier", few.Tier("rollup_1m", []string{"metric", "id", "bucket", "n"}, rollup.Windows{})},
+		{"rows of a tier in windows", few.Tier("rollup_1m", []string{"metric", "id", "bucket", "n"}, rollup.Windows{FirstMs: 1_800_000, StepMs: 600_000, RangeMs: 90_000})},
 		{"raw of all series", Points{MinMs: 1, MaxMs: 1000}.Raw("samples", []string{"metric", "id", "ts"})},
 		{"raw", few.Raw("samples", []string{"metric", "id", "ts"})},
 		{"metadata", Metadata("anonymous", "")},

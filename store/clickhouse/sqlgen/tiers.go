@@ -3,11 +3,14 @@ package sqlgen
 import (
 	"math"
 	"strings"
+
+	"github.com/metricstream/metricstream/store/rollup"
 )
 
 // Tier returns the columns of a tier's table in the order of keys and buckets, of the buckets whose ends lie in [MinMs,
-// MaxMs]. Rows of one series and bucket may be several. Without keys it returns those of all series.
-func (p Points) Tier(table string, columns []string) Statement {
+// MaxMs] and in one of the windows; windows of no step are everything. Rows of one series and bucket may be several.
+// Without keys it returns those of all series.
+func (p Points) Tier(table string, columns []string, windows rollup.Windows) Statement {
 	var b builder
 	if p.Keys != nil {
 		p.where(&b)
@@ -15,6 +18,9 @@ func (p Points) Tier(table string, columns []string) Statement {
 	const minuteMs = 60_000
 	b.where("bucket >= " + b.int64(ceilDiv(p.MinMs, minuteMs)))
 	b.where("bucket <= " + b.int64(-ceilDiv(-p.MaxMs, minuteMs)))
+	if w := windows; w.StepMs > 0 {
+		b.where("positiveModulo(" + b.int64(w.FirstMs/minuteMs) + " - bucket, " + b.int64(w.StepMs/minuteMs) + ") < " + b.int64(ceilDiv(w.RangeMs, minuteMs)))
+	}
 	return b.statement("SELECT " + strings.Join(columns, ", ") + " FROM " + table + " $WHERE ORDER BY metric, id, bucket")
 }
 
