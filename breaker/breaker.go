@@ -1,6 +1,6 @@
 // Package breaker owns the circuit breakers before what a process depends on: after some failures in a row the other
-// side is left alone for a while, so that whoever needs it is told at once rather than after a timeout. The states are
-// those of github.com/sony/gobreaker. What a failure is, and what happens while a breaker is open, its users decide.
+// side is left alone for a while, so that whoever needs it is told at once rather than after a timeout. Processes warn each
+// other through [Shared]. The states are those of github.com/sony/gobreaker. What a failure is, and what happens while a breaker is open, its users decide.
 package breaker
 
 import (
@@ -9,14 +9,15 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
 )
 
-// So many failures in a row open a breaker, for the pause. Then one call is let through, which closes it or opens it
-// again.
+// So many failures in a row open a breaker, for the pause; one is enough where others have warned of the dependency. Then
+// one call is let through, which closes it or opens it again.
 const (
 	failures = 5
 	pause    = 5 * time.Second
@@ -30,6 +31,12 @@ type Breaker struct {
 	failure func(error) bool
 	circuit *gobreaker.CircuitBreaker[struct{}]
 	metrics metrics
+
+	// others are how the dependency does for other processes, nil where that is not known; answeredNs is when it last
+	// answered this one, in Unix nanoseconds, and trying whether a call finds out in spite of a warning.
+	others     atomic.Pointer[Others]
+	answeredNs atomic.Int64
+	trying     atomic.Bool
 
 	mu    sync.Mutex
 	since time.Time // of the state
@@ -52,7 +59,7 @@ func New(name string, o Options) *Breaker {
 	b := &Breaker{name: name, logger: o.Logger, failure: o.Failure, since: time.Now()}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:       pause,
-		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures || b.warned() },
 		IsExcluded:    func(err error) bool { return errors.As(err, new(gone)) },
 		IsSuccessful:  func(err error) bool { return !b.failed(err) },
 		OnStateChange: b.changed,
@@ -74,6 +81,12 @@ func (b *Breaker) Do(ctx context.Context, f func() error) error {
 	if b == nil {
 		return f()
 	}
+	leave, ok := b.enter()
+	if !ok {
+		b.metrics.refused.Inc()
+		return &Open{b.name, "others have found it away, and a call finds out"}
+	}
+	defer leave()
 	_, err := b.circuit.Execute(func() (struct{}, error) {
 		err := f()
 		switch {
@@ -81,6 +94,8 @@ func (b *Breaker) Do(ctx context.Context, f func() error) error {
 			err = gone{err}
 		case b.failed(err):
 			b.note(err)
+		default:
+			b.answeredNs.Store(time.Now().UnixNano())
 		}
 		return struct{}{}, err
 	})
@@ -135,6 +150,9 @@ type Status struct {
 	// LastError is the newest failure and LastFailure when it was; both are zero where there was none.
 	LastError   string    `json:"lastError,omitempty"`
 	LastFailure time.Time `json:"lastFailure,omitzero"`
+
+	// Others are how it does for other processes; absent where that is not shared, or not known.
+	Others *Others `json:"others,omitempty"`
 }
 
 // Status returns the present status.
@@ -142,7 +160,7 @@ func (b *Breaker) Status() Status {
 	state := b.circuit.State() // before the lock: it may call changed
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := Status{State: state.String(), Since: b.since.UTC(), LastFailure: b.at.UTC()}
+	s := Status{State: state.String(), Since: b.since.UTC(), LastFailure: b.at.UTC(), Others: b.others.Load()}
 	if b.last != nil {
 		s.LastError = b.last.Error()
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -44,13 +45,31 @@ type dependencyStatus struct {
 // dependencyTimeout bounds the checks of one request, which run side by side.
 const dependencyTimeout = 5 * time.Second
 
-// addDependencies serves how everything does that this process needs.
+// addDependencies serves how everything does that this process needs, and shares it with others.
 func (n *node) addDependencies() {
+	n.shareBreakers()
 	for _, prefix := range prefixes {
 		n.mux.Handle("GET "+prefix+"/api/v1/status/dependencies", auth.Monitor, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": n.checkDependencies(r.Context())}) // a client that is gone hears nothing
 		}))
+	}
+}
+
+// shareBreakers starts to tell other processes how that does which all of them need, where there is a Redis to tell it by;
+// how Redis does everybody sees there and then.
+func (n *node) shareBreakers() {
+	var shared []*breaker.Breaker
+	for _, d := range n.dependencies {
+		if d.breaker != nil && !d.embedded && d.name != redisName {
+			shared = append(shared, d.breaker)
+		}
+	}
+	if len(shared) == 0 {
+		return
+	}
+	if client := n.redis(); client != nil {
+		n.stack.Go("the states of dependencies", breaker.NewShared(client, rand.Text(), shared).Run)
 	}
 }
 
