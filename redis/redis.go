@@ -1,4 +1,4 @@
-// Package redis owns the connection to Redis, which receivers share small state through. What the state is, and what
+// Package redis owns the connection to Redis, which processes share small state through. What the state is, and what
 // happens while Redis is away, is its users' business.
 package redis
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -113,4 +114,43 @@ func dependencies(t *testing.T, server string) map[string]string {
 		got[d.Name] = map[bool]string{true: "up ", false: "down "}[d.Up] + d.Breaker.State
 	}
 	return got
+}
+
+// TestClickHouseAway kills the ClickHouse server of two queriers as often as it comes back, of which one is asked: it answers
+// 503 and leaves the server alone, and the other hears of it by Redis. When the server stays both answer again.
+func TestClickHouseAway(t *testing.T) {
+	t.Parallel()
+	redis, own := testenv.StartRedis(t), testenv.StartOwnEngine(t, "")
+	config := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.WriteFile(config, []byte("redis:\n  address: "+redis.Address+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	querier := func() *node {
+		return start(t, "querier", t.TempDir(), "--config.file="+config, "--clickhouse.dsn="+own.DSN())
+	}
+	asked, idle := querier(), querier()
+	does := func(n *node, code int, clickhouse string) error {
+		if err := status(n.url+"/api/v1/query?query=up", code); err != nil {
+			return err
+		}
+		if got := dependencies(t, n.url)["ClickHouse"]; got != clickhouse {
+			return fmt.Errorf("ClickHouse is %s, want %s", got, clickhouse)
+		}
+		return nil
+	}
+	hears := func(others string) error {
+		_, body := request(t, idle.url+"/api/v1/status/dependencies")
+		return contains(body, `"others":`+others)
+	}
+	eventually(t, time.Minute, "answers", func() error {
+		return errors.Join(does(asked, http.StatusOK, "up closed"), does(idle, http.StatusOK, "up closed"), hears(`{"open":0,"up":1}`))
+	})
+	eventually(t, time.Minute, "ClickHouse to be away", func() error {
+		own.Kill()
+		_, body := request(t, asked.url+"/api/v1/query?query=up")
+		return errors.Join(contains(body, "ClickHouse is not asked for some seconds"), does(asked, http.StatusServiceUnavailable, "down open"), hears(`{"open":1,"up":0}`))
+	})
+	eventually(t, time.Minute, "answers again", func() error {
+		return errors.Join(does(asked, http.StatusOK, "up closed"), does(idle, http.StatusOK, "up closed"), hears(`{"open":0,"up":1}`))
+	})
 }
