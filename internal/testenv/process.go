@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,15 +53,21 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Interrupt asks the process to stop, as Ctrl-C does, and waits at most a minute for it; it returns whether the
-// process ended with exit code 0.
-func (p *Process) Interrupt() bool {
+// interruptTimeout is more than the minute that metricstream itself takes at most.
+const interruptTimeout = 2 * time.Minute
+
+// Interrupt asks the process to stop, as Ctrl-C does, and waits for it; it returns an error unless the process ended
+// with exit code 0.
+func (p *Process) Interrupt() error {
 	p.Cmd.Process.Signal(os.Interrupt)
 	select {
 	case <-p.done:
-		return p.Cmd.ProcessState.ExitCode() == 0
-	case <-time.After(time.Minute):
-		return false
+		if !p.Cmd.ProcessState.Success() {
+			return errors.New(p.Cmd.ProcessState.String())
+		}
+		return nil
+	case <-time.After(interruptTimeout):
+		return fmt.Errorf("it runs %v after it was interrupted", interruptTimeout)
 	}
 }
 

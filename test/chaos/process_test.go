@@ -84,8 +84,8 @@ func (n *node) awaitDeath(t *testing.T, failpoint string) {
 // stop ends the role as Ctrl-C does.
 func (n *node) stop(t *testing.T) {
 	t.Helper()
-	if !n.Interrupt() {
-		t.Fatalf("%s did not stop in order: %v", n.role, n.Cmd.ProcessState)
+	if err := n.Interrupt(); err != nil {
+		t.Fatalf("%s did not stop in order: %v", n.role, err)
 	}
 }
 

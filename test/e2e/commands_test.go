@@ -45,8 +45,8 @@ func TestDamagedLog(t *testing.T) {
 	verify := []string{"log", "verify", storage}
 	command(t, false, verify, "another process has it open", "stop it first")
 	command(t, false, []string{"deadletter", "list", storage}, "another process has it open", "stop it first")
-	if !n.Interrupt() {
-		t.Fatal("the process did not stop by itself")
+	if err := n.Interrupt(); err != nil {
+		t.Fatalf("the process did not end by itself: %v", err)
 	}
 	command(t, true, verify, "1 segments", "records", "group metricstream has committed")
 	command(t, true, []string{"deadletter", "list", storage}, "0 dead letters")

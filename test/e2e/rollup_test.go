@@ -64,8 +64,8 @@ func TestDownsampling(t *testing.T) {
 		})
 	}
 	span := []string{"rollup", "--storage.path=" + data, "--from=" + time.UnixMilli(end-3*hour).UTC().Format(time.RFC3339), "--to=" + time.UnixMilli(end).UTC().Format(time.RFC3339)}
-	if !n.Interrupt() {
-		t.Fatal("the process did not stop by itself")
+	if err := n.Interrupt(); err != nil {
+		t.Fatalf("the process did not end by itself: %v", err)
 	}
 	command(t, true, append(span, "--verify"), "3 hours compared", "0 differences")
 	command(t, true, span, "3 hours folded")

@@ -121,8 +121,8 @@ func TestStrongReads(t *testing.T) {
 
 	// The tables know more records of the log that was there before than the next one has.
 	before := produce(t, n.url, "before", 1, time.Now().UnixMilli())
-	if !n.Interrupt() {
-		t.Fatal("it does not end")
+	if err := n.Interrupt(); err != nil {
+		t.Fatalf("the process did not end by itself: %v", err)
 	}
 	if err := os.RemoveAll(filepath.Join(data, "log")); err != nil {
 		t.Fatal(err)
@@ -164,8 +164,8 @@ func TestStrongReadsOnKafka(t *testing.T) {
 		t.Errorf("without brokers, with a receipt: %d %s", status, body)
 	}
 
-	if !consumer.Interrupt() { // it leaves the group, so that the next one need not wait until it is missed
-		t.Fatal("the consumer does not end")
+	if err := consumer.Interrupt(); err != nil { // it leaves the group, so that the next one need not wait until it is missed
+		t.Fatalf("the process did not end by itself: %v", err)
 	}
 	produce(t, receiver.url, "unseen", 1, time.Now().UnixMilli())
 	refusesStrong(t, querier.url, "consumers run")
