@@ -12,7 +12,7 @@ import (
 
 // clean removes the series of which nothing is left, writes again what was written since the request, and ends the erasure.
 func (j *Job) clean(ctx context.Context, e db.Erasure) (db.Erasure, error) {
-	if err := j.publish(ctx); err != nil {
+	if err := j.publish(ctx, e); err != nil {
 		return e, err
 	}
 	if applied, err := j.Tables.Applied(ctx); err != nil || !applied[e.ID] {

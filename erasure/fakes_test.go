@@ -25,6 +25,7 @@ type world struct {
 
 	erasures map[string]db.Erasure
 	keys     map[string][][]byte // by erasure and kind
+	readers  map[string]db.Reader
 
 	points   map[store.Key]map[int64]bool
 	series   map[store.Key]bool
@@ -39,6 +40,8 @@ type world struct {
 	written map[int32]int64
 	later   []point // what the log has behind the ends of the first partition
 	onWait  func()
+
+	onReaders func()
 }
 
 type point struct {
@@ -50,7 +53,7 @@ var errAway = errors.New("away")
 
 func newWorld() *world {
 	return &world{
-		now: time.Now, erasures: map[string]db.Erasure{}, keys: map[string][][]byte{},
+		now: time.Now, erasures: map[string]db.Erasure{}, keys: map[string][][]byte{}, readers: map[string]db.Reader{},
 		points: map[store.Key]map[int64]bool{}, series: map[store.Key]bool{}, chosen: map[string]map[store.Key]bool{}, gone: map[string]map[store.Key]bool{},
 		applied: map[string]bool{}, metadata: map[string]bool{}, families: map[string][]string{},
 		ends:    Ends{Topic: "t", Generation: "g", Oldest: map[int32]int64{0: 0}, Next: map[int32]int64{0: 10}},
@@ -139,6 +142,19 @@ func (w *world) FinishErasure(ctx context.Context, e db.Erasure) (db.Erasure, er
 	e.Finished = w.now()
 	return w.SaveErasure(ctx, e)
 }
+
+func (w *world) ReportReader(_ context.Context, r db.Reader) error {
+	return w.call(func() error { w.readers[r.ID] = r; return nil })
+}
+
+func (w *world) Readers(context.Context) ([]db.Reader, error) {
+	if w.onReaders != nil {
+		w.onReaders()
+	}
+	return slices.Collect(maps.Values(w.readers)), w.call(func() error { return nil })
+}
+
+func (w *world) ForgetReaders(context.Context) error { return nil }
 
 func kindOf(id string, kind int) string { return id + string(rune('0'+kind)) }
 

@@ -29,6 +29,11 @@ type Ledger interface {
 	ClearErasureKeys(ctx context.Context, e db.Erasure, kind int) error
 	AddErasureKeys(ctx context.Context, e db.Erasure, kind, chunk int, data []byte) error
 	ErasureKeys(ctx context.Context, id string, kind int, yield func(data []byte) error) error
+
+	// ReportReader keeps what a reader of the log knows, and Readers returns it.
+	ReportReader(ctx context.Context, r db.Reader) error
+	Readers(ctx context.Context) ([]db.Reader, error)
+	ForgetReaders(ctx context.Context) error
 }
 
 // Tables are what is erased from. Every method may be called again after it was interrupted. id names an erasure.
@@ -83,10 +88,12 @@ type Options struct {
 	// Owner says whether this process is to do the work now. Two that think so do no harm.
 	Owner func() bool
 
-	// Publish returns when every reader of the log in this process knows of a change of the list; those of other
-	// processes know of it within Grace.
+	// Publish makes the reader of the log in this process know of a change of the list, and returns when it writes nothing
+	// any more that it began before. Nil where there is none.
 	Publish func(ctx context.Context) error
-	Grace   time.Duration
+
+	// Grace is how long others may let in what a tenant writes that is disabled.
+	Grace time.Duration
 
 	// Keep is how long after its end an erasure can be done again, because tables were restored from a backup.
 	Keep time.Duration
@@ -103,7 +110,12 @@ type Job struct {
 	metrics *metrics
 	noted   time.Time // when progress was written last
 	idle    int64     // the version of which there was nothing to do
+
+	// signs are the last signs of life of readers, and when they were seen first.
+	signs map[string]sign
 }
+
+type sign struct{ at, seen time.Time }
 
 // NewJob returns a job that Run starts.
 func NewJob(o Options) *Job {
@@ -113,7 +125,7 @@ func NewJob(o Options) *Job {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Job{Options: o, metrics: newMetrics(o.Registerer, o.Now)}
+	return &Job{Options: o, metrics: newMetrics(o.Registerer, o.Now), signs: map[string]sign{}}
 }
 
 const (
@@ -176,6 +188,9 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 	}
 	if look {
 		if open, err = j.again(ctx, open); err != nil {
+			return err
+		}
+		if err := j.Ledger.ForgetReaders(ctx); err != nil {
 			return err
 		}
 		*looked = j.Now()

@@ -147,6 +147,49 @@ func TestItWaitsForTheTables(t *testing.T) {
 	})
 }
 
+// TestItWaitsForReaders that give signs of life until they know the list, and not for those that have ended or are silent.
+func TestItWaitsForReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := filled()
+		w.later = nil
+		w.readers = map[string]db.Reader{"ended": {ID: "ended", Version: db.ReaderLeft}, "silent": {ID: "silent"}, "alive": {ID: "alive"}}
+		version := int64(1) // one gives signs of life, and does not know the list
+		w.onReaders = func() {
+			w.readers["alive"] = db.Reader{ID: "alive", Version: version, Seen: time.Now().Truncate(lifeEvery)}
+		}
+		runFor(t, 50*time.Second, w.job(nil))
+		if e := w.erasures["a"]; e.State != db.ErasureDeleting || len(w.points[whole]) != 2 || !strings.Contains(e.Progress, "1 processes") {
+			t.Errorf("%+v, %v", e, w.points)
+		}
+		version = 100
+		runFor(t, time.Minute, w.job(nil))
+		if e := w.erasures["a"]; e.State != db.ErasureDone {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// TestAReaderIsKnownBeforeItReads the list: else nobody would wait for it.
+func TestAReaderIsKnownBeforeItReads(t *testing.T) {
+	w := filled()
+	s := NewSource(w, "t", db.Reader{ID: "r", Consumes: true})
+	w.failAt = 2 // the version of the list
+	if _, err := s.Erasures(t.Context()); err == nil || w.readers["r"].ID != "r" || w.readers["r"].Version != 0 {
+		t.Errorf("%v, %+v", err, w.readers)
+	}
+	if _, err := s.Erasures(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, settled := range []bool{false, true} {
+		if err := s.Report(t.Context(), settled); err != nil || (w.readers["r"].Version > 0) != settled {
+			t.Errorf("%v, %v: %+v", settled, err, w.readers)
+		}
+	}
+	if err := s.Leave(t.Context()); err != nil || w.readers["r"].Version != db.ReaderLeft {
+		t.Errorf("%v: %+v", err, w.readers)
+	}
+}
+
 // TestAnotherTopic has nothing of the former one that could be waited for.
 func TestAnotherTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,13 +3,15 @@ package erasure
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
-// Source tells readers of a topic what was erased of it. One goroutine at a time may ask for the entries.
+// Source tells a reader of a topic what was erased of it, and the ledger what the reader knows. One goroutine at a time may use
+// it, but for Load.
 type Source struct {
 	ledger Ledger
 	topic  string
@@ -17,10 +19,52 @@ type Source struct {
 	// known are the entries of a version, which are not read again.
 	version int64
 	known   []list.Entry
+
+	// reader is what the ledger was told last, at a time; zero is never.
+	reader   db.Reader
+	reported time.Time
 }
 
-// NewSource returns the source of a topic's list.
-func NewSource(l Ledger, topic string) *Source { return &Source{ledger: l, topic: topic, version: -1} }
+// NewSource returns the source of a topic's list for a reader.
+func NewSource(l Ledger, topic string, r db.Reader) *Source {
+	return &Source{ledger: l, topic: topic, version: -1, reader: r}
+}
+
+// lifeEvery is how often a reader says that it is alive; one that has been silent for silence is waited for no longer.
+const (
+	lifeEvery = 3 * time.Second
+	silence   = 5 * lifeEvery
+)
+
+// Report implements [kafka.ErasureSource].
+func (s *Source) Report(ctx context.Context, settled bool) error {
+	r := s.reader
+	if settled {
+		r.Version = s.version
+	}
+	if r == s.reader && (r.Alone || time.Since(s.reported) < lifeEvery) {
+		return nil
+	}
+	return s.report(ctx, r)
+}
+
+func (s *Source) report(ctx context.Context, r db.Reader) error {
+	if err := s.ledger.ReportReader(ctx, r); err != nil {
+		return err
+	}
+	s.reader, s.reported = r, time.Now()
+	return nil
+}
+
+// Leave implements [kafka.ErasureSource].
+func (s *Source) Leave(ctx context.Context) error {
+	if s.reported.IsZero() {
+		return nil
+	}
+	r := s.reader
+	r.Version = db.ReaderLeft
+	return s.report(ctx, r)
+}
 
 // EntryOf returns the entry of the list that an erasure has, without its keys.
 func EntryOf(e db.Erasure) list.Entry {
@@ -36,6 +80,11 @@ func EntryOf(e db.Erasure) list.Entry {
 
 // Erasures returns the entries that are in force, without their keys.
 func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
+	if s.reported.IsZero() { // before the list is read: who does not see this reader need not wait for it
+		if err := s.report(ctx, s.reader); err != nil {
+			return nil, err
+		}
+	}
 	version, err := s.ledger.ErasuresVersion(ctx)
 	if err != nil || version == s.version {
 		return s.known, err

@@ -125,19 +125,51 @@ func (j *Job) behind(ctx context.Context, e db.Erasure) (int64, error) {
 	return behind, nil
 }
 
-// publish waits until every reader of the log knows the list.
-func (j *Job) publish(ctx context.Context) error {
+// publish waits until every reader of the log knows the list, and writes nothing any more that it began with another one.
+func (j *Job) publish(ctx context.Context, e db.Erasure) error {
+	version, err := j.Ledger.ErasuresVersion(ctx)
+	if err != nil {
+		return err
+	}
 	if j.Publish != nil {
 		if err := j.Publish(ctx); err != nil {
 			return err
 		}
 	}
-	return j.sleep(ctx, j.Grace)
+	for {
+		readers, err := j.Ledger.Readers(ctx)
+		if err != nil {
+			return err
+		}
+		behind := 0
+		for _, r := range readers {
+			if r.Version < version && j.alive(r) {
+				behind++
+			}
+		}
+		if behind == 0 {
+			return nil
+		}
+		j.progress(ctx, e, fmt.Sprintf("waiting for %d processes to leave out of the log what is erased", behind))
+		if err := j.sleep(ctx, interval/4); err != nil {
+			return err
+		}
+	}
+}
+
+// alive tells whether a reader gives signs of life, by this process's clock.
+func (j *Job) alive(r db.Reader) bool {
+	last, ok := j.signs[r.ID]
+	if !ok || !r.Seen.Equal(last.at) {
+		last = sign{at: r.Seen, seen: j.Now()}
+		j.signs[r.ID] = last
+	}
+	return j.Now().Sub(last.seen) < silence
 }
 
 // delete removes the points, and finds out which series have none any more.
 func (j *Job) delete(ctx context.Context, e db.Erasure) (db.Erasure, error) {
-	if err := j.publish(ctx); err != nil {
+	if err := j.publish(ctx, e); err != nil {
 		return e, err
 	}
 	if err := j.Tables.Prepare(ctx, e.ID); err != nil {

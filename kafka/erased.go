@@ -22,14 +22,15 @@ type ErasureSource interface {
 
 	// Load fills in the keys of an entry.
 	Load(ctx context.Context, e *list.Entry) error
+
+	// Report says that the reader is alive and, where settled is set, that it writes nothing any more which the entries
+	// that were returned last erase. Leave says that it reads no more.
+	Report(ctx context.Context, settled bool) error
+	Leave(ctx context.Context) error
 }
 
-// erasedAge is how often the source is asked. An erasure waits until all readers know of it, see [ErasedWithin].
+// erasedAge is how often the source is asked.
 const erasedAge = time.Second
-
-// ErasedWithin is the time within which every reader of the log leaves out what was added to the list, as long as it
-// reaches the source.
-const ErasedWithin = 4 * time.Second
 
 // Erased is the list of erasures as a reader of the log applies it. Keys are loaded when a record comes that an entry is
 // about, which is only when the log is read again; until then an entry costs one comparison a record. A nil list is empty.
@@ -39,9 +40,13 @@ type Erased struct {
 
 	state   atomic.Pointer[erasedState] // nil: never read
 	read    chan struct{}               // closed when it was read once
-	refresh sync.Mutex
-	tell    []func(*list.Entry) // refresh guards it
+	refresh sync.Mutex                  // guards the source but for Load, and the next two
+	tell    []func(*list.Entry)         // are told of news
+	fresh   bool                        // state is what the source has returned last
 	loading sync.Mutex
+
+	writing sync.Mutex
+	writes  map[uint64]int // that are under way, by the version of the list that they began with
 }
 
 // erasedState does not change, but that entries get their keys.
@@ -60,7 +65,7 @@ type erasedEntry struct {
 
 // NewErased returns a list that Run keeps fresh.
 func NewErased(source ErasureSource, logger *slog.Logger) *Erased {
-	return &Erased{source: source, logger: logger, read: make(chan struct{})}
+	return &Erased{source: source, logger: logger, read: make(chan struct{}), writes: map[uint64]int{}}
 }
 
 // Tell makes f be called with each erasure that is new or has changed from now on, with its keys, before the list has it.
@@ -73,11 +78,16 @@ func (e *Erased) Tell(f func(*list.Entry)) {
 	e.tell = append(e.tell, f)
 }
 
-// Run reads the list again and again until ctx ends.
+// Run reads the list again and again until ctx ends, and tells the source how far this reader is.
 func (e *Erased) Run(ctx context.Context) error {
+	defer e.leave(ctx)
 	retry := newRetry(e.logger, "cannot read what was erased from the metadata database; where it was never read, the log is not read on")
 	for ctx.Err() == nil {
-		if err := e.Refresh(ctx); err != nil {
+		err := e.Refresh(ctx)
+		if err == nil {
+			err = e.report(ctx)
+		}
+		if err != nil {
 			if ctx.Err() == nil {
 				retry.failed(ctx, err)
 			}
@@ -103,13 +113,12 @@ func (e *Erased) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.fresh = false
 	before := e.state.Load()
 	next, news := before.with(entries)
-	if next == before {
-		return nil
-	}
 	if before == nil { // what was there before it was ever read is no news
 		e.state.Store(next)
+		e.fresh = true
 		close(e.read)
 		return nil
 	}
@@ -123,6 +132,7 @@ func (e *Erased) Refresh(ctx context.Context) error {
 		}
 	}
 	e.state.Store(next)
+	e.fresh = true
 	return nil
 }
 

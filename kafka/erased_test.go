@@ -21,6 +21,7 @@ type erasures struct {
 	entries []list.Entry
 	away    bool
 	loads   atomic.Int32
+	settled atomic.Bool
 }
 
 func (e *erasures) Erasures(context.Context) ([]list.Entry, error) {
@@ -48,6 +49,13 @@ func (e *erasures) Load(_ context.Context, entry *list.Entry) error {
 	}
 	return nil
 }
+
+func (e *erasures) Report(_ context.Context, settled bool) error {
+	e.settled.Store(settled)
+	return nil
+}
+
+func (e *erasures) Leave(context.Context) error { return nil }
 
 func (e *erasures) set(away bool, entries ...list.Entry) {
 	e.mu.Lock()
@@ -165,30 +173,97 @@ func TestErasedSamplesAreNotReadAgain(t *testing.T) {
 	}
 }
 
-// TestErasedWhileTheTablesAreAway: what is collected when an erasure comes is not written with what it erases.
+// TestErasedWhileTheTablesAreAway: what is collected when an erasure comes is not written with what it erases, by whatever
+// writes the log.
 func TestErasedWhileTheTablesAreAway(t *testing.T) {
+	t.Parallel()
+	consume := func(t *testing.T, b *backend, w *tables) { b.consume(t, w, w) }
+	replay := func(t *testing.T, b *backend, w *tables) {
+		a := b.log.Archive(b.cfg)
+		a.LeaveOut(b.erased, nil)
+		ctx, cancel := context.WithCancel(context.Background())
+		span, done := spanOf(t, a, "oldest", "newest"), make(chan struct{})
+		go func() {
+			defer close(done)
+			if _, err := a.Replay(ctx, span, w, testLogger(t), func(ReplayProgress) error { return nil }); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}()
+		t.Cleanup(func() { cancel(); <-done })
+	}
+	// A batch of several requests is refused, so that they are written one by one.
+	several := func(b *store.Batch) bool { return b.Samples.Len() > 100 }
+	for name, c := range map[string]struct {
+		write   func(t *testing.T, b *backend, w *tables)
+		invalid func(*store.Batch) bool
+	}{"a consumer": {write: consume}, "a replay": {write: replay}, "a consumer, one by one": {consume, several}, "a replay, one by one": {replay, several}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := embeddedBackend(t)
+			source := &erasures{}
+			b.erased = source.listed(t)
+			all := b.write(t, b.producer(), 1, 10)
+			w := newTables()
+			var tries atomic.Int32
+			w.failWith(func(b *store.Batch) error {
+				if c.invalid != nil && c.invalid(b) {
+					return store.Invalidf("too much")
+				}
+				tries.Add(1)
+				return errors.New("away")
+			})
+			c.write(t, b, w)
+			eventually(t, "an attempt", func() bool { return tries.Load() > 0 })
+			keys := firstSeries()
+			source.set(false, b.entryNow(t, "x", keys))
+			if err := b.erased.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			seen := tries.Load()
+			eventually(t, "an attempt with what is left", func() bool { return tries.Load() > seen+1 })
+			w.failWith(func(b *store.Batch) error {
+				if c.invalid != nil && c.invalid(b) {
+					return store.Invalidf("too much")
+				}
+				return nil
+			})
+			gone, stay := splitErased(keys, all)
+			eventually(t, "the others arrive", func() bool { return w.missing(stay) == 0 })
+			if w.missing(gone) != len(gone) {
+				t.Errorf("%d of %d erased samples were written", len(gone)-w.missing(gone), len(gone))
+			}
+		})
+	}
+}
+
+// TestErasedWaitsForWrites: as long as a write is under way that began with a former list, a reader does not say that it
+// leaves out what was added.
+func TestErasedWaitsForWrites(t *testing.T) {
 	t.Parallel()
 	b := embeddedBackend(t)
 	source := &erasures{}
 	b.erased = source.listed(t)
-	all := b.write(t, b.producer(), 1, 10)
+	b.write(t, b.producer(), 1, 1)
 	w := newTables()
-	var tries atomic.Int32
-	w.failWith(func(*store.Batch) error { tries.Add(1); return errors.New("away") })
+	begun, end := make(chan struct{}), make(chan struct{})
+	w.failWith(func(*store.Batch) error { w.failWith(nil); close(begun); <-end; return nil })
 	b.consume(t, w, w)
-	eventually(t, "an attempt", func() bool { return tries.Load() > 0 })
-	keys := firstSeries()
-	source.set(false, b.entryNow(t, "x", keys))
-	if err := b.erased.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
+	<-begun
+	if !b.erased.settled() {
+		t.Error("no list has changed")
 	}
-	seen := tries.Load()
-	eventually(t, "an attempt with what is left", func() bool { return tries.Load() > seen+1 })
-	w.failWith(nil)
-	gone, stay := splitErased(keys, all)
-	eventually(t, "the others arrive", func() bool { return w.missing(stay) == 0 })
-	if w.missing(gone) != len(gone) {
-		t.Errorf("%d of %d erased samples were written", len(gone)-w.missing(gone), len(gone))
+	source.set(false, b.entryNow(t, "x", firstSeries()))
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.erased.Publish(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("published while a write is under way: %v", err)
+	}
+	if err := b.erased.report(t.Context()); err != nil || source.settled.Load() {
+		t.Errorf("settled while a write is under way, %v", err)
+	}
+	close(end)
+	if err := b.erased.Publish(t.Context()); err != nil || !source.settled.Load() {
+		t.Errorf("not settled when it is over: %v", err)
 	}
 }
 

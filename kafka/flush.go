@@ -84,17 +84,11 @@ func (c *Consumer) progressOf(p *pending) []store.Progress {
 
 // write gives rows and then the progress that speaks of them to the writer until it succeeds, is refused as invalid, or
 // ctx ends. After a failure all of it is written again: what was there may have been lost with the tables. Before each
-// attempt prepare, where not nil, may change the rows.
+// attempt prepare makes the rows what they are to be by the list of erasures as it is then.
 func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Progress, prepare func() error) error {
 	retry := newRetry(c.logger, "cannot write what was read from the log; nothing is lost, the log is not read on")
 	for {
-		err := c.checkTables(ctx)
-		if err == nil && prepare != nil {
-			err = prepare()
-		}
-		if err == nil {
-			err = rows.write(ctx, progress, c.opts.Writer.Write)
-		}
+		err := c.attempt(ctx, rows, progress, prepare)
 		switch {
 		case err == nil:
 			retry.succeeded()
@@ -109,13 +103,25 @@ func (c *Consumer) write(ctx context.Context, rows *classes, progress []store.Pr
 	}
 }
 
+// attempt is one attempt of write.
+func (c *Consumer) attempt(ctx context.Context, rows *classes, progress []store.Progress, prepare func() error) error {
+	if err := c.checkTables(ctx); err != nil {
+		return err
+	}
+	defer c.opts.Erased.begin()()
+	if err := prepare(); err != nil {
+		return err
+	}
+	return rows.write(ctx, progress, c.opts.Writer.Write)
+}
+
 // writeRecords writes what records have, which have been decoded before, without what was erased.
 func (c *Consumer) writeRecords(ctx context.Context, records []*sarama.ConsumerMessage, progress []store.Progress) error {
 	var rows classes
-	if err := c.decodeAll(ctx, &rows, records); err != nil {
-		return err
-	}
-	return c.write(ctx, &rows, progress, nil)
+	return c.write(ctx, &rows, progress, func() error {
+		rows.reset()
+		return c.decodeAll(ctx, &rows, records)
+	})
 }
 
 // isolate writes records of a batch that was refused in ever smaller parts, until those that are refused alone are known.

@@ -118,10 +118,7 @@ func (r *replay) collect(ctx context.Context, m *sarama.ConsumerMessage) error {
 // flush writes the batch and moves the partition's beginning behind it.
 func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 	if len(r.records) > 0 {
-		if err := r.leaveOut(ctx); err != nil {
-			return err
-		}
-		err := r.rows.write(ctx, nil, r.write)
+		err := r.write(ctx, r.records)
 		if store.KindOf(err) == store.KindInvalid {
 			err = r.single(ctx)
 		} else if err == nil {
@@ -141,13 +138,15 @@ func (r *replay) flush(ctx context.Context, partition int32, next int64) error {
 	return r.report(r.progress)
 }
 
-// leaveOut decodes the batch again where the list of erasures has changed meanwhile.
-func (r *replay) leaveOut(ctx context.Context) error {
-	if r.archive.erased.version() == r.version {
+// leaveOut decodes the records of the batch again where the list of erasures has changed meanwhile.
+func (r *replay) leaveOut(ctx context.Context, records []*sarama.ConsumerMessage) error {
+	now := r.archive.erased.version()
+	if now == r.version {
 		return nil
 	}
+	r.version = now
 	r.rows.reset()
-	for _, m := range r.records {
+	for _, m := range records {
 		if err := r.decode(ctx, m); err != nil {
 			return err // it was decoded before
 		}
@@ -157,12 +156,13 @@ func (r *replay) leaveOut(ctx context.Context) error {
 
 // single writes the records of a refused batch one by one and leaves out those that are refused alone.
 func (r *replay) single(ctx context.Context) error {
-	for _, m := range r.records {
+	for i, m := range r.records {
 		r.rows.reset()
+		r.version = r.archive.erased.version()
 		if err := r.decode(ctx, m); err != nil {
 			return err // it was decoded before
 		}
-		err := r.rows.write(ctx, nil, r.write)
+		err := r.write(ctx, r.records[i:i+1])
 		switch {
 		case err == nil:
 			r.progress.Records++
@@ -177,11 +177,11 @@ func (r *replay) single(ctx context.Context) error {
 	return nil
 }
 
-// write gives a batch to the writer until it succeeds, is refused as invalid, or ctx ends.
-func (r *replay) write(ctx context.Context, b *store.Batch) error {
+// write gives the batch, which was made of records, to the writer until it succeeds, is refused as invalid, or ctx ends.
+func (r *replay) write(ctx context.Context, records []*sarama.ConsumerMessage) error {
 	retry := newRetry(r.logger, "cannot write what was read from the log")
 	for {
-		err := r.writer.Write(ctx, b)
+		err := r.attempt(ctx, records)
 		switch {
 		case err == nil:
 			retry.succeeded()
@@ -193,6 +193,15 @@ func (r *replay) write(ctx context.Context, b *store.Batch) error {
 		}
 		retry.failed(ctx, err)
 	}
+}
+
+// attempt is one attempt of write.
+func (r *replay) attempt(ctx context.Context, records []*sarama.ConsumerMessage) error {
+	defer r.archive.erased.begin()()
+	if err := r.leaveOut(ctx, records); err != nil {
+		return err
+	}
+	return r.rows.write(ctx, nil, r.writer.Write)
 }
 
 func (r *replay) reset() {

@@ -22,7 +22,8 @@ func (n *node) erased() *kafka.Erased {
 	if n.parts.metadata == nil || n.parts.erased != nil {
 		return n.parts.erased
 	}
-	n.parts.erased = kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic), n.logger)
+	reader := n.parts.metadata.NewReader(n.role.consumes)
+	n.parts.erased = kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic, reader), n.logger)
 	n.stack.Go("the list of erasures", n.parts.erased.Run)
 	return n.parts.erased
 }
@@ -33,15 +34,15 @@ func (n *node) addEraser(consumer *kafka.Consumer, erased *kafka.Erased) {
 		return
 	}
 	grace := time.Duration(0)
-	if n.config.Metadata.DSN != "" { // other processes may read the log
-		grace = kafka.ErasedWithin
+	if n.config.Metadata.DSN != "" { // other processes may receive
+		grace = db.Within
 	}
 	archive := n.parts.log.Archive(n.config.Kafka)
 	archive.LeaveOut(erased, nil)
 	job := erasure.NewJob(erasure.Options{
 		Ledger: n.parts.metadata, Tables: n.forgetting(n.parts.store.Eraser()),
 		Log:   &erasedLog{node: n, archive: archive},
-		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Refresh, Grace: grace,
+		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Publish, Grace: grace,
 		Keep: n.parts.policies.Longest(), Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("erasures", job.Run)
@@ -97,7 +98,7 @@ func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) (*db.DB, e
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
 	}
-	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic), logger)
+	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic, d.NewReader(false)), logger)
 	if err := e.Refresh(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
 	}

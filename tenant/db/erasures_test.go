@@ -102,6 +102,37 @@ func TestErasures(t *testing.T) {
 	})
 }
 
+// TestReaders are kept while they give signs of life, and for a day.
+func TestReaders(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		clock := newClock()
+		d := b.open(t, clock)
+		r := d.NewReader(true)
+		if other := d.NewReader(false); d.postgres == (other.ID == r.ID) || r.Alone == d.postgres {
+			t.Errorf("%+v, another one is %+v", r, other)
+		}
+		for _, version := range []int64{0, 7, ReaderLeft} {
+			clock.forward(time.Second)
+			r.Version = version
+			if err := d.ReportReader(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			all, err := d.Readers(t.Context())
+			if err != nil || len(all) != 1 || all[0].ID != r.ID || !all[0].Consumes || all[0].Version != version || all[0].Seen.UnixMilli() != clock.Now().UnixMilli() {
+				t.Errorf("%+v, %v", all, err)
+			}
+		}
+		clock.forward(25 * time.Hour)
+		if err := d.ForgetReaders(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clock.forward(-2 * time.Hour)
+		if all, err := d.Readers(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("after a day: %+v, %v", all, err)
+		}
+	})
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestDeleteTenant(t *testing.T) {

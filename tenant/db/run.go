@@ -11,8 +11,11 @@ import (
 	"github.com/lib/pq"
 )
 
+// Within is the time within which a change is in force in every process that reaches the database.
+const Within = 5 * time.Second
+
 const (
-	// pollEvery and statementTimeout are less than the 5 s within which a change is in force everywhere.
+	// pollEvery and statementTimeout are such that it is so.
 	pollEvery  = 2 * time.Second
 	flushEvery = time.Minute
 
