@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/store/clickhouse"
@@ -18,7 +17,7 @@ func (n *node) addDownsampler(consumer *kafka.Consumer) {
 	}
 	d := rollup.NewDownsampler(n.config.Rollup, rollup.Options{
 		Tables: n.parts.store, Log: written{log: n.parts.log, store: n.parts.store, topic: n.config.Kafka.Topic},
-		Owner: func() bool { return consumer.Has(0) }, Tiers: tiers, KeptFromMs: keptFrom(n.parts.policies),
+		Owner: func() bool { return consumer.Has(0) }, Tiers: tiers,
 		Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("the downsampler", d.Run)
@@ -40,13 +39,6 @@ func tiersOf(c retention.Config) rollup.Tiers {
 		}
 	}
 	return tiers
-}
-
-// keptFrom returns from when on the samples of a class are kept.
-func keptFrom(p *retention.Policies) func(class uint8) int64 {
-	return func(class uint8) int64 {
-		return time.Now().Add(-time.Duration(p.Of(class).Raw)).UnixMilli()
-	}
 }
 
 // written tells how far the log is written into ClickHouse.

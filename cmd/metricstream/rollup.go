@@ -55,7 +55,7 @@ func (s *rollupSpan) run(ctx context.Context, c config.Config, f *flags) (err er
 		return n.verifyRollups(ctx, span, hours)
 	}
 	d := rollup.NewDownsampler(c.Rollup, rollup.Options{
-		Tables: n.parts.store, Tiers: tiersOf(c.Retention), KeptFromMs: keptFrom(n.parts.policies), Logger: logger, Registerer: n.registry,
+		Tables: n.parts.store, Tiers: tiersOf(c.Retention), Logger: logger, Registerer: n.registry,
 	})
 	if err := d.FoldHours(ctx, span, hours.done); err != nil {
 		return err

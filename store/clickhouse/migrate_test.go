@@ -60,7 +60,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 func TestTablesHaveTheirSettings(t *testing.T) {
 	s := open(t)
 	for _, table := range []string{"samples", "starts", "histograms", "exemplars", "series", "postings", "metric_metadata", "ingest_progress",
-		"rollup_1m", "rollup_1h", "rollup_histograms_1m", "rollup_histograms_1h", "rollup_hours", "rollup_marks", "thinned", "changes"} {
+		"rollup_1m", "rollup_1h", "rollup_histograms_1m", "rollup_histograms_1h", "rollup_hours", "rollup_marks", "thinned", "expired", "changes"} {
 		var definition string
 		if err := s.Scan(context.Background(), "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = '"+table+"'", &definition); err != nil {
 			t.Fatalf("table %s: %v", table, err)

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -92,18 +93,68 @@ func (s *Store) thinned(ctx context.Context) (map[partition]bool, error) {
 	return out, err
 }
 
-// Unfolded reports whether a partition of raw has samples in hours that are not closed, or have marks; see
-// [retention.Partitions].
+// expiry is what the janitor has removed of a partition, or is about to.
+type expiry struct {
+	partition
+	whole bool
+}
+
+// expiries returns all that the janitor has removed.
+func (s *Store) expiries(ctx context.Context) ([]expiry, error) {
+	var out []expiry
+	const statement = `SELECT table, class, toInt64(day) AS begin, max(whole) AS w FROM expired GROUP BY table, class, begin
+UNION ALL SELECT DISTINCT table, class, toInt64(day) AS begin, toUInt8(0) AS w FROM thinned`
+	err := s.scan(ctx, "what is past its retention", statement, nil, func(r driver.Rows) error {
+		var e expiry
+		var whole uint8
+		err := r.Scan(&e.table, &e.class, &e.day, &whole)
+		e.whole = whole == 1
+		out = append(out, e)
+		return err
+	})
+	return out, err
+}
+
+// Expired returns the days of which samples are gone, or about to go; see [rollup.Source].
+func (s *Store) Expired(ctx context.Context) (map[int64][]uint8, error) {
+	all, err := s.expiries(ctx)
+	out := map[int64][]uint8{}
+	for _, e := range all {
+		if begin := e.day * dayMs; partitioned[e.table].kind == retention.Raw && !slices.Contains(out[begin], e.class) {
+			out[begin] = append(out[begin], e.class)
+		}
+	}
+	return out, err
+}
+
+// Unfolded reports whether a partition of raw has samples in hours that are not closed, have marks, or were written into within
+// the last hour, so that more may come; see [retention.Partitions].
 func (s *Store) Unfolded(ctx context.Context, p retention.Partition) (bool, error) {
 	statement := fmt.Sprintf(`SELECT count() FROM (SELECT DISTINCT toInt64(ceil(ts / 3600000)) * 60 AS hour FROM %s
     WHERE class = %d AND toInt64(floor(ts / 86400000)) = %d)
 WHERE hour NOT IN (SELECT toInt64(hour) FROM rollup_hours GROUP BY hour HAVING argMax(state, rank) = 2)
-    OR hour IN (SELECT toInt64(hour) FROM rollup_marks FINAL WHERE cleared = 0)`, p.Table, p.Class, p.FromMs/dayMs)
+    OR hour IN (SELECT toInt64(hour) FROM rollup_marks FINAL WHERE cleared = 0 OR written > now() - INTERVAL 1 HOUR)`, p.Table, p.Class, p.FromMs/dayMs)
 	var hours uint64
 	if err := s.admin.QueryRow(ctx, statement).Scan(&hours); err != nil {
 		return false, fmt.Errorf("cannot look which hours of %s are downsampled: %w", p.Table, verdict(err))
 	}
 	return hours > 0, nil
+}
+
+// Expire records what is about to go; see [retention.Partitions].
+func (s *Store) Expire(ctx context.Context, p retention.Partition, a retention.Action) error {
+	if p.Kind == retention.Exemplars {
+		return nil
+	}
+	whole := 0
+	if a == retention.Drop {
+		whole = 1
+	}
+	record := fmt.Sprintf("INSERT INTO expired (table, class, day, whole) VALUES ('%s', %d, %d, %d)", p.Table, p.Class, p.FromMs/dayMs, whole)
+	if err := s.admin.Exec(ctx, record); err != nil {
+		return fmt.Errorf("cannot record that day %d of %s is past its retention: %w", p.FromMs/dayMs, p.Table, verdict(err))
+	}
+	return nil
 }
 
 // Drop removes a partition; see [retention.Partitions].

@@ -60,11 +60,7 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 	if err := s.SetHours(ctx, append(states, open)); err != nil {
 		t.Fatal(err)
 	}
-	marks, err := s.Marks(ctx, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ClearMarks(ctx, marks); err != nil {
+	if err := s.Exec(ctx, "TRUNCATE TABLE rollup_marks"); err != nil { // nobody has written for a while
 		t.Fatal(err)
 	}
 	now := time.UnixMilli((first + days) * dayMs)

@@ -95,7 +95,7 @@ func open(ctx context.Context, o *clickhouse.Options, maxConnections int, opt Op
 		history: opt.History, breaker: opt.Reads,
 	}
 	if s.history == nil {
-		s.history = retention.NewPolicies(retention.Config{}).History
+		s.history = retention.NewPolicies(retention.DefaultConfig()).History
 	}
 	if err := migrate(ctx, admin, logger); err != nil {
 		_ = s.Close()

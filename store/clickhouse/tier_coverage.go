@@ -56,11 +56,11 @@ func (s *Store) oldest(ctx context.Context, history []retention.Past) (from [3]i
 	if err != nil {
 		return from, err
 	}
-	thinned, err := s.thinned(ctx)
+	gone, err := s.expiries(ctx)
 	if err != nil {
 		return from, err
 	}
-	return joined(history, func(class uint8) [3]int64 { return oldestOf(class, all, thinned) }), nil
+	return joined(history, func(class uint8) [3]int64 { return oldestOf(class, all, gone) }), nil
 }
 
 // joined returns from when on there is everything of samples that have had several classes, of each of which of tells what
@@ -73,6 +73,8 @@ func joined(history []retention.Past, of func(class uint8) [3]int64) [3]int64 {
 		for tier := range from {
 			switch {
 			case done[tier]:
+			case past.Off[tier]:
+				done[tier] = true
 			case past.Over[tier]:
 				// Samples that come late have the class of the moment, so a class can have days from before its time, but not all
 				// of them.
@@ -88,11 +90,11 @@ func joined(history []retention.Past, of func(class uint8) [3]int64) [3]int64 {
 // nothing is when a tier begins of which there is nothing.
 const nothing = math.MaxInt64
 
-// oldestOf returns from when on a class has each tier. Raw is complete after the last day that was thinned. Minutes are in
-// their table, or for sparse series in raw.
-func oldestOf(class uint8, all []retention.Partition, thinned map[partition]bool) [3]int64 {
+// oldestOf returns from when on a class has each tier: from its oldest partition on, and after everything that the janitor has
+// removed, because what comes late can make a partition anew of which most is gone. Minutes are in their table, or for sparse
+// series in raw.
+func oldestOf(class uint8, all []retention.Partition, gone []expiry) [3]int64 {
 	from := [3]int64{nothing, nothing, nothing}
-	whole := int64(math.MinInt64)
 	for _, p := range all {
 		if p.Class != class {
 			continue
@@ -101,15 +103,29 @@ func oldestOf(class uint8, all []retention.Partition, thinned map[partition]bool
 		case retention.Raw:
 			from[rollup.Raw] = min(from[rollup.Raw], p.FromMs)
 			from[rollup.Minute] = min(from[rollup.Minute], p.FromMs)
-			if thinned[partition{p.Table, class, p.FromMs / dayMs}] {
-				whole = max(whole, p.ToMs)
-			}
 		case retention.Minute:
 			from[rollup.Minute] = min(from[rollup.Minute], p.FromMs)
 		case retention.Hour:
 			from[rollup.Hour] = min(from[rollup.Hour], p.FromMs)
 		}
 	}
-	from[rollup.Raw] = max(from[rollup.Raw], whole)
+	for _, e := range gone {
+		if e.class != class {
+			continue
+		}
+		of := partitioned[e.table]
+		end := e.day*dayMs + of.width
+		switch of.kind {
+		case retention.Raw:
+			from[rollup.Raw] = max(from[rollup.Raw], end)
+			if e.whole { // with those of the sparse series
+				from[rollup.Minute] = max(from[rollup.Minute], end)
+			}
+		case retention.Minute:
+			from[rollup.Minute] = max(from[rollup.Minute], end)
+		case retention.Hour:
+			from[rollup.Hour] = max(from[rollup.Hour], end)
+		}
+	}
 	return from
 }

@@ -63,5 +63,5 @@ func tablesWithout(ctx context.Context, conn clickhouse.Conn, setting string) ([
 var ours = map[string]bool{
 	"samples": true, "starts": true, "histograms": true, "exemplars": true, "series": true, "postings": true,
 	"metric_metadata": true, "ingest_progress": true, "rollup_1m": true, "rollup_1h": true,
-	"rollup_histograms_1m": true, "rollup_histograms_1h": true, "rollup_hours": true, "rollup_marks": true, "thinned": true, "changes": true,
+	"rollup_histograms_1m": true, "rollup_histograms_1h": true, "rollup_hours": true, "rollup_marks": true, "thinned": true, "expired": true, "changes": true,
 }

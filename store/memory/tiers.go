@@ -44,9 +44,8 @@ type versionedRow struct {
 }
 
 var (
-	_ rollup.Tables  = (*Tiers)(nil)
-	_ rollup.Reader  = (*Tiers)(nil)
-	_ rollup.Auditor = (*Tiers)(nil)
+	_ rollup.Tables = (*Tiers)(nil)
+	_ rollup.Reader = (*Tiers)(nil)
 )
 
 // NewTiers returns an empty store with tiers; now is the wall clock in milliseconds.
@@ -133,6 +132,9 @@ func (t *Tiers) Days(context.Context) ([]int64, error) {
 	}
 	return slices.Sorted(maps.Keys(days)), nil
 }
+
+// Expired implements [rollup.Source]: nothing is ever removed.
+func (t *Tiers) Expired(context.Context) (map[int64][]uint8, error) { return nil, nil }
 
 // Hours implements [rollup.Ledger].
 func (t *Tiers) Hours(_ context.Context, span rollup.Span) ([]rollup.HourState, error) {

@@ -45,8 +45,12 @@ type Partitions interface {
 	// Partitions returns all partitions, those of a table and class in ascending order of time.
 	Partitions(ctx context.Context) ([]Partition, error)
 
-	// Unfolded reports whether a raw partition has samples in hours of which the rows of the tiers are not complete.
+	// Unfolded reports whether a raw partition has samples in hours of which the rows of the tiers are not complete, or in
+	// which more may come.
 	Unfolded(ctx context.Context, p Partition) (bool, error)
+
+	// Expire records what is about to be done with a partition; it is not undone.
+	Expire(ctx context.Context, p Partition, a Action) error
 
 	// Drop removes a partition.
 	Drop(ctx context.Context, p Partition) error
@@ -216,12 +220,16 @@ func (j *Janitor) sweep(ctx context.Context, p Partition, now time.Time) error {
 	case Thin:
 		do, name = j.partitions.Thin, "thin"
 	}
-	if p.Kind == Raw && j.policies.Of(p.Class).tiers() {
-		// Old data that came just now must not go before it is in the tiers.
-		if unfolded, err := j.partitions.Unfolded(ctx, p); err != nil || unfolded {
-			j.logger.Debug("kept beyond its retention until it is downsampled", "table", p.Table, "from", time.UnixMilli(p.FromMs).UTC())
-			return err
-		}
+	// Old data that came just now must not go before it is in the tiers. A fold that begins between the two looks sees what is
+	// recorded, and does not take what is left of raw for all there was.
+	if waits, err := j.waits(ctx, p); err != nil || waits {
+		return err
+	}
+	if err := j.partitions.Expire(ctx, p, action); err != nil {
+		return err
+	}
+	if waits, err := j.waits(ctx, p); err != nil || waits {
+		return err
 	}
 	if err := do(ctx, p); err != nil {
 		return err
@@ -230,4 +238,16 @@ func (j *Janitor) sweep(ctx context.Context, p Partition, now time.Time) error {
 	j.logger.Info("past its retention", "action", name, "table", p.Table, "class", p.Class,
 		"from", time.UnixMilli(p.FromMs).UTC(), "to", time.UnixMilli(p.ToMs).UTC(), "rows", p.Rows, "bytes", p.Bytes)
 	return nil
+}
+
+// waits reports whether a partition has to be kept beyond its retention until it is downsampled.
+func (j *Janitor) waits(ctx context.Context, p Partition) (bool, error) {
+	if p.Kind != Raw || !j.policies.Of(p.Class).tiers() {
+		return false, nil
+	}
+	unfolded, err := j.partitions.Unfolded(ctx, p)
+	if unfolded {
+		j.logger.Debug("kept beyond its retention until it is downsampled", "table", p.Table, "from", time.UnixMilli(p.FromMs).UTC())
+	}
+	return unfolded, err
 }

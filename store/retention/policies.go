@@ -64,6 +64,9 @@ type Past struct {
 
 	// Over tells for raw, minutes and hours whether what came at that time is past its retention, or there is none.
 	Over [3]bool
+
+	// Off tells which of them the class has not.
+	Off [3]bool
 }
 
 // History returns the classes that a tenant's samples have had, the newest first and at least one.
@@ -73,6 +76,7 @@ func (p *Policies) History(tenant string, now time.Time) []Past {
 		of := p.Of(class)
 		past := Past{Class: class, SinceMs: sinceMs}
 		for tier, keep := range []model.Duration{of.Raw, of.Minute, of.Hour} {
+			past.Off[tier] = keep == 0
 			past.Over[tier] = sinceMs <= now.Add(-time.Duration(keep)).UnixMilli()
 		}
 		out = append(out, past)

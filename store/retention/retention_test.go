@@ -104,10 +104,11 @@ func TestAssignedClasses(t *testing.T) {
 	if p.ClassOf("a") != 8 || p.ClassOf("b") != 0 || p.ClassOf("c") != 0 {
 		t.Errorf("classes are %d, %d, %d", p.ClassOf("a"), p.ClassOf("b"), p.ClassOf("c"))
 	}
+	noTiers := [3]bool{false, true, true}
 	want := []Past{
-		{8, ago(time.Hour), [3]bool{false, true, true}},
-		{7, ago(48 * time.Hour), [3]bool{true, true, true}},
-		{7, math.MinInt64, [3]bool{true, true, true}},
+		{8, ago(time.Hour), [3]bool{false, true, true}, noTiers},
+		{7, ago(48 * time.Hour), [3]bool{true, true, true}, noTiers},
+		{7, math.MinInt64, [3]bool{true, true, true}, noTiers},
 	}
 	if got := p.History("a", now); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

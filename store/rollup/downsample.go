@@ -22,10 +22,6 @@ type Options struct {
 	// Tiers are those that are written; 0 is both.
 	Tiers Tiers
 
-	// KeptFromMs returns from when on all samples of a retention class are kept. The rows of what is older stay as they are
-	// once they are written: raw may not have all that they were made of. nil is that raw is kept for ever.
-	KeptFromMs func(class uint8) int64
-
 	// Interval is how often the downsampler looks for hours to fold; 0 is 15 s.
 	Interval time.Duration
 
@@ -146,16 +142,27 @@ func (d *Downsampler) cycle(ctx context.Context) error {
 	return nil
 }
 
-// FoldHours folds the hours that lie in the span again, whatever their state, and calls report after each.
+// FoldHours folds the hours that lie in the span again, whatever their state, and calls report after each. Those that are
+// closed and have no raw any more stay as they are.
 func (d *Downsampler) FoldHours(ctx context.Context, span Span, report func(endMs int64)) error {
 	marks, err := d.Tables.Marks(ctx, maxMarks)
 	if err != nil {
 		return err
 	}
 	marked := byHour(marks)
+	days, err := d.Tables.Days(ctx)
+	if err != nil {
+		return err
+	}
 	for end := EndMs(span.FromMs+hourMs, hourMs); end <= min(span.ToMs, floorTo(d.Now()-GraceMs, hourMs)); end += hourMs {
-		if err := d.fold(ctx, job{endMs: end, marks: marked[end], whole: true}); err != nil {
+		before, err := d.stateOf(ctx, end)
+		if err != nil {
 			return err
+		}
+		if before.State != Closed || hasRaw(days, end) {
+			if err := d.fold(ctx, job{endMs: end, marks: marked[end], whole: true}); err != nil {
+				return err
+			}
 		}
 		report(end)
 	}

@@ -25,13 +25,19 @@ func (d *Downsampler) fold(ctx context.Context, j job) error {
 		return err
 	}
 	p := plan(before, j, d.Tiers, d.minSamples)
-	p.keptFromMs = d.KeptFromMs
 	if p.state.Version, err = version(before, parts); err != nil {
 		return err
 	}
-	if err := d.record(ctx, p.state, Closing); err != nil {
+	closing := p.state
+	closing.Tiers = before.Tiers
+	if err := d.record(ctx, closing, Closing); err != nil {
 		return err
 	}
+	expired, err := d.Tables.Expired(ctx)
+	if err != nil {
+		return err
+	}
+	p.lose(before, expiredOf(expired, j.endMs))
 	stats, err := d.folder.run(ctx, d.Tables, p)
 	if err != nil {
 		return err
@@ -74,9 +80,9 @@ func (d *Downsampler) stateOf(ctx context.Context, endMs int64) (HourState, erro
 type hourPlan struct {
 	state HourState
 	keys  []store.Key // nil is all
-	again bool        // the hour has rows
 
-	keptFromMs func(class uint8) int64 // nil is that raw is kept for ever
+	// expired are the retention classes of which raw may have lost samples.
+	expired []uint8
 }
 
 // maxKeys is how many series are read one by one; with more it is the whole hour.
@@ -84,7 +90,7 @@ const maxKeys = 2 * maxLateKeys
 
 // plan decides how to fold an hour again of which before is known.
 func plan(before HourState, j job, tiers Tiers, minSamples uint32) hourPlan {
-	p := hourPlan{state: before, again: before.State != Open}
+	p := hourPlan{state: before}
 	p.state.Tiers = tiers
 	// The number of samples can only grow, so with the least number that ever held no row of a minute is left behind
 	// that a later fold would not write again.
@@ -97,10 +103,20 @@ func plan(before HourState, j job, tiers Tiers, minSamples uint32) hourPlan {
 	return p
 }
 
+// lose tells that samples of some classes are gone. An hour that was folded before then gets no rows of other tiers than it
+// had, of which some series would have none.
+func (p *hourPlan) lose(before HourState, classes []uint8) {
+	p.expired = classes
+	if len(classes) > 0 && (before.State == Closed || before.Tiers != 0) {
+		p.state.Tiers &= before.Tiers
+	}
+}
+
 // hourFolder folds one hour after the other.
 type hourFolder struct {
 	folder  Folder
 	batches [3]rowBatch // by tier
+	one     rowBatch
 }
 
 type foldStats struct {
@@ -122,9 +138,13 @@ func (f *hourFolder) run(ctx context.Context, t Tables, p hourPlan) (foldStats, 
 	}
 	began := time.Now()
 	span := Span{FromMs: p.state.EndMs - hourMs, ToMs: p.state.EndMs}
-	err := t.ReadRaw(ctx, span, p.keys, func(r *RawSeries) error {
-		if p.again && p.keptFromMs != nil && span.FromMs < p.keptFromMs(r.Class) {
-			return nil // the rows may know of samples that are gone
+	known, err := f.known(ctx, t, p, span)
+	if err != nil {
+		return stats, err
+	}
+	err = t.ReadRaw(ctx, span, p.keys, func(r *RawSeries) error {
+		if slices.Contains(p.expired, r.Class) && f.samples(r) < known[r.Key] {
+			return nil // the rows know of samples that are gone
 		}
 		stats.samples += int64(len(r.TimesMs) + len(r.Histograms))
 		f.add(r, p)
@@ -145,6 +165,41 @@ func (f *hourFolder) run(ctx context.Context, t Tables, p hourPlan) (foldStats, 
 		return stats, err
 	}
 	return stats, f.write(ctx, t, p, &stats)
+}
+
+// known returns of how many samples the rows of the hour know that may be gone, by series.
+func (f *hourFolder) known(ctx context.Context, t Tables, p hourPlan, span Span) (map[store.Key]uint64, error) {
+	if len(p.expired) == 0 {
+		return nil, nil
+	}
+	tier := Minute
+	if p.state.Tiers.Has(Hour) {
+		tier = Hour
+	}
+	out := map[store.Key]uint64{}
+	err := t.ReadRollups(ctx, tier, span, func(s *Series) error {
+		out[s.Key] = s.samples()
+		return nil
+	})
+	return out, err
+}
+
+// samples counts the samples of a series as its row does.
+func (f *hourFolder) samples(r *RawSeries) uint64 {
+	f.one.reset()
+	f.one.fold(&f.folder, r, Hour)
+	return f.one.batch(Hour, 0).Series[0].samples()
+}
+
+// samples counts the samples of which the rows know.
+func (s *Series) samples() (n uint64) {
+	for _, more := range s.Rows.N {
+		n += uint64(more)
+	}
+	for i := range s.Histograms {
+		n += uint64(s.Histograms[i].N)
+	}
+	return n
 }
 
 // add folds a series.

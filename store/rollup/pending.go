@@ -59,13 +59,17 @@ func (d *Downsampler) pending(ctx context.Context) ([]job, error) {
 			closed[s.EndMs] = s
 		}
 	}
+	expired, err := d.Tables.Expired(ctx)
+	if err != nil {
+		return nil, err
+	}
 	d.metrics.newest(states, now)
 	var todo []job
 	for _, end := range hoursOf(days, marked, until) {
 		s, ok := closed[end]
 		switch m := marked[end]; {
 		case !isQuiet(m, now):
-		case !ok || s.Tiers&d.Tiers != d.Tiers || len(m) > 0:
+		case !ok || len(m) > 0 || s.Tiers&d.Tiers != d.Tiers && len(expiredOf(expired, end)) == 0:
 			todo = append(todo, job{endMs: end, marks: m})
 		}
 	}
@@ -121,6 +125,26 @@ func hoursOf(days []int64, marked map[int64][]Mark, until int64) []int64 {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// daysOf returns the beginnings of the days whose samples an hour has: the one at its end may be of the next day.
+func daysOf(endMs int64) [2]int64 {
+	return [2]int64{floorTo(endMs-1, dayMs), floorTo(endMs, dayMs)}
+}
+
+// hasRaw reports whether an hour is of one of the days.
+func hasRaw(days []int64, endMs int64) bool {
+	of := daysOf(endMs)
+	return slices.Contains(days, of[0]) || slices.Contains(days, of[1])
+}
+
+// expiredOf returns the retention classes of which an hour has lost samples.
+func expiredOf(expired map[int64][]uint8, endMs int64) []uint8 {
+	of := daysOf(endMs)
+	if of[0] == of[1] {
+		return expired[of[0]]
+	}
+	return append(slices.Clone(expired[of[0]]), expired[of[1]]...)
 }
 
 // spanOf returns where the ends of all hours that may be pending lie.

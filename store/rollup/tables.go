@@ -20,6 +20,11 @@ type Source interface {
 
 	// Days returns the days, in ascending order, that may have samples, as the milliseconds of their beginnings in UTC.
 	Days(ctx context.Context) ([]int64, error)
+
+	// Expired returns of which days samples are gone because their time was over, or are about to go: the retention classes,
+	// by the milliseconds of the days' beginnings. Samples of an hour that is open or closing do not begin to go, so whoever
+	// asks after it recorded that it is closing an hour may rely on the answer until it is closed.
+	Expired(ctx context.Context) (map[int64][]uint8, error)
 }
 
 // Log tells how far the log is written into the tables.
@@ -63,7 +68,8 @@ type HourState struct {
 	// MinSamples is the number of samples in the hour from which on a series got rows of a minute.
 	MinSamples uint32
 
-	// Tiers are those whose rows the hour has, of all its series. [Coverage] has the hour for these only.
+	// Tiers are those whose rows the hour has, of all its series. [Coverage] has the hour for these only. An hour that is
+	// closing has those of the fold before, and none where there was no other.
 	Tiers Tiers
 }
 
@@ -120,4 +126,5 @@ type Tables interface {
 	Source
 	Ledger
 	Writer
+	Auditor
 }
