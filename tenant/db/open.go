@@ -42,6 +42,10 @@ type Options struct {
 	// Classes are the numbers of the retention classes that there are.
 	Classes []uint8
 
+	// PollEvery is how often the database is asked for changes of others, which PostgreSQL also tells of at once; 0 is every
+	// two seconds.
+	PollEvery time.Duration
+
 	// Changes is before every change; nil is none.
 	Changes *breaker.Breaker
 
@@ -59,6 +63,7 @@ type DB struct {
 	limits       limits.Limits
 	pii          pii.Settings
 	classes      []uint8
+	pollEvery    time.Duration
 	dsn          string
 	changes      *breaker.Breaker
 	now          func() time.Time
@@ -82,6 +87,9 @@ func Open(ctx context.Context, c Config, o Options) (*DB, error) {
 	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, changes: o.Changes, now: o.Now, logger: o.Logger}
 	if d.passwordCost = o.PasswordCost; d.passwordCost == 0 {
 		d.passwordCost = passwordCost
+	}
+	if d.pollEvery = o.PollEvery; d.pollEvery == 0 {
+		d.pollEvery = pollEvery
 	}
 	if d.now == nil {
 		d.now = time.Now

@@ -15,9 +15,10 @@ import (
 const Within = 5 * time.Second
 
 const (
-	// pollEvery and statementTimeout are such that it is so.
-	pollEvery  = 2 * time.Second
-	flushEvery = time.Minute
+	// pollEvery, lookTimeout and statementTimeout are such that it is so.
+	pollEvery   = 2 * time.Second
+	lookTimeout = 2 * time.Second
+	flushEvery  = time.Minute
 
 	// channel is where PostgreSQL tells of changes.
 	channel = "metricstream_metadata"
@@ -28,10 +29,12 @@ const (
 // snapshot stays as it is.
 func (d *DB) Run(ctx context.Context) error {
 	var changes <-chan *pq.Notification // nil for SQLite: never
+	var listens chan struct{}
 	if d.postgres {
 		listener := pq.NewDialListener(&listening{ctx: ctx}, d.dsn, 100*time.Millisecond, 5*time.Second, nil)
 		// Listen waits for the first connection; the loop does not.
 		listening := make(chan struct{})
+		listens = listening
 		go func() {
 			defer close(listening)
 			if err := listener.Listen(channel); err != nil && ctx.Err() == nil {
@@ -41,7 +44,7 @@ func (d *DB) Run(ctx context.Context) error {
 		defer func() { listener.Close(); <-listening }()
 		changes = listener.Notify
 	}
-	poll, flush := time.NewTicker(pollEvery), time.NewTicker(flushEvery)
+	poll, flush := time.NewTicker(d.pollEvery), time.NewTicker(flushEvery)
 	defer poll.Stop()
 	defer flush.Stop()
 	flushed := map[string]int64{}
@@ -60,6 +63,8 @@ func (d *DB) Run(ctx context.Context) error {
 				d.logger.Warn("the times of the last uses of keys are written later", "err", err)
 			}
 			continue
+		case <-listens:
+			listens = nil // nobody has told of what came before
 		case <-changes:
 		case <-poll.C:
 		}
@@ -69,7 +74,7 @@ func (d *DB) Run(ctx context.Context) error {
 
 // look refreshes the snapshot and logs when the database goes away and when it is back.
 func (d *DB) look(ctx context.Context, away bool) (nowAway bool) {
-	ctx, cancel := context.WithTimeout(ctx, pollEvery)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	_, err := d.refresh(ctx)
 	switch {

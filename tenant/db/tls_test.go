@@ -1,12 +1,45 @@
 package db
 
 import (
+	"errors"
 	"log/slog"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/metricstream/metricstream/internal/testenv"
 )
+
+// TestNotifications: a process that does not ask is told of changes, with TLS and without it, and also when it missed some
+// while the server was away.
+func TestNotifications(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) *testenv.Postgres{
+		"plain": func(t *testing.T) *testenv.Postgres { return testenv.StartPostgres(t) },
+		"TLS":   func(t *testing.T) *testenv.Postgres { return testenv.StartSecurePostgres(t, testenv.NewAuthority(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t)
+			b := &backend{config: Config{DSN: p.DSN}, server: p, poll: time.Hour}
+			one, two := b.open(t, newClock()), b.open(t, newClock())
+			change := func(id string) {
+				t.Helper()
+				within(t, "the change "+id, func() bool {
+					_, err := one.CreateTenant(t.Context(), root, id, "")
+					return err == nil || errors.Is(err, ErrExists)
+				})
+				within(t, "the other process knows of "+id, func() bool { return two.Snapshot().Active(id) })
+			}
+			change("before")
+			change("again")
+			p.Kill()
+			p.Restart()
+			change("after")
+			change("later")
+		})
+	}
+}
 
 // TestTLS has two processes that speak TLS to a real PostgreSQL, with clients' certificates: what one changes the other
 // is told of. A client without TLS or without a certificate is kept out.
