@@ -67,17 +67,14 @@ func addLimitCommands(cmds *kingpin.CmdClause, add addCommand) {
 		if err != nil {
 			return err
 		}
-		var l limited
-		if err := c.ask(ctx, http.MethodGet, path, nil, &l); err != nil {
-			return err
-		}
+		patch := limitValues{}
 		for _, one := range *given {
-			if err := l.Overrides.set(one); err != nil {
+			if err := patch.set(one); err != nil {
 				return err
 			}
 		}
 		var now limited
-		if err := c.ask(ctx, http.MethodPut, path, l.Overrides, &now); err != nil {
+		if err := c.ask(ctx, http.MethodPatch, path, patch, &now); err != nil {
 			return err
 		}
 		return now.print()

@@ -193,7 +193,13 @@ func limitsLife(t *testing.T, s *server, operator string) {
 		{400, "PUT", "/limits", `{"active_series":-1}`, ""},
 		{404, "PUT", "/tenants/nobody/limits", `{}`, ""},
 		{404, "PUT", "/keys/nobody/limits", `{}`, ""},
-		{400, "PUT", "/keys/nobody/limits", `{"active_series":5}`, ""}, // a key has none
+		{200, "PATCH", "/tenants/team-a/limits", `{"query_series":7}`, `{"query_series":7,"samples_per_second":5}`},
+		{200, "PATCH", "/tenants/team-a/limits", `{"samples_per_second":null,"query_duration":null}`, `{"query_series":7}`},
+		{200, "PATCH", "/limits", `{"active_series":8}`, `{"active_series":8,"query_range":"30d"}`},
+		{400, "PATCH", "/limits", `{"active_series":-1}`, ""},
+		{400, "PATCH", "/limits", `{"samples":1}`, ""},
+		{404, "PATCH", "/tenants/nobody/limits", `{}`, ""},
+		{404, "PATCH", "/keys/nobody/limits", `{}`, ""},
 		{200, "PUT", "/tenants/team-a/limits", `{}`, `{}`},
 		{200, "PUT", "/limits", `{}`, `{}`},
 	} {

@@ -70,30 +70,91 @@ func limitedTo(o limits.Overrides, base limits.Limits) Limited {
 
 // SetDefaultLimits sets, in place of what was set, the limits of all tenants that have none of their own. Only an operator may.
 func (d *DB) SetDefaultLimits(ctx context.Context, by Actor, o limits.Overrides) error {
+	return d.changeDefaultLimits(ctx, by, inPlace(o))
+}
+
+// PatchDefaultLimits sets some of them.
+func (d *DB) PatchDefaultLimits(ctx context.Context, by Actor, p limits.Patch) error {
+	return d.changeDefaultLimits(ctx, by, p.Over)
+}
+
+// SetTenantLimits sets a tenant's limits in place of those that it had. Only an operator may.
+func (d *DB) SetTenantLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
+	return d.changeTenantLimits(ctx, by, id, inPlace(o))
+}
+
+// PatchTenantLimits sets some of them.
+func (d *DB) PatchTenantLimits(ctx context.Context, by Actor, id string, p limits.Patch) error {
+	return d.changeTenantLimits(ctx, by, id, p.Over)
+}
+
+// SetKeyLimits sets a key's limits in place of those that it had.
+func (d *DB) SetKeyLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
+	return d.changeKeyLimits(ctx, by, id, inPlace(o))
+}
+
+// PatchKeyLimits sets some of them.
+func (d *DB) PatchKeyLimits(ctx context.Context, by Actor, id string, p limits.Patch) error {
+	return d.changeKeyLimits(ctx, by, id, p.Over)
+}
+
+// newLimits makes of what was set what is to be set. It is asked within the change, so that none is lost.
+type newLimits func(before limits.Overrides) (limits.Overrides, error)
+
+func inPlace(o limits.Overrides) newLimits {
+	return func(limits.Overrides) (limits.Overrides, error) { return o, nil }
+}
+
+func (d *DB) changeDefaultLimits(ctx context.Context, by Actor, change newLimits) error {
 	if !by.operator() {
 		return ErrForbidden
-	}
-	if err := checkLimits(o, d.limits); err != nil {
-		return err
 	}
 	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
 		before, err := setting(ctx, tx, limitsSetting)
 		if err != nil {
 			return Entry{}, err
 		}
-		err = setSetting(ctx, tx, limitsSetting, string(o))
-		return Entry{Action: "limits.set", Before: encode(limits.Overrides(before)), After: encode(o)}, err
+		after, err := change(limits.Overrides(before))
+		if err != nil {
+			return Entry{}, store.Invalidf("%w", err)
+		}
+		if err := checkLimits(after, d.limits); err != nil {
+			return Entry{}, err
+		}
+		err = setSetting(ctx, tx, limitsSetting, string(after))
+		return Entry{Action: "limits.set", Before: encode(limits.Overrides(before)), After: encode(after)}, err
 	})
 }
 
-// SetTenantLimits sets a tenant's limits in place of those that it had. Only an operator may.
-func (d *DB) SetTenantLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
-	_, err := d.updateTenant(ctx, by, "tenant.limits", id, func(t *Tenant) { t.Limits = o })
+func (d *DB) changeTenantLimits(ctx context.Context, by Actor, id string, change newLimits) error {
+	_, err := d.updateTenant(ctx, by, "tenant.limits", id, func(t *Tenant) (err error) {
+		if t.Limits, err = change(t.Limits); err != nil {
+			return store.Invalidf("%w", err)
+		}
+		return nil
+	})
 	return err
 }
 
-// SetKeyLimits sets a key's limits in place of those that it had.
-func (d *DB) SetKeyLimits(ctx context.Context, by Actor, id string, o limits.Overrides) error {
+func (d *DB) changeKeyLimits(ctx context.Context, by Actor, id string, change newLimits) error {
+	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
+		before, err := keyByID(ctx, tx, by, id)
+		if err != nil {
+			return Entry{}, err
+		}
+		after := *before
+		if after.Limits, err = change(before.Limits); err != nil {
+			return Entry{}, store.Invalidf("%w", err)
+		}
+		if err := checkKeyLimits(after.Limits); err != nil {
+			return Entry{}, err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE api_keys SET limits = $1 WHERE id = $2", string(after.Limits), id)
+		return Entry{Action: "key.limits", Tenant: after.Tenant, Object: id, Before: encode(before), After: encode(after)}, err
+	})
+}
+
+func checkKeyLimits(o limits.Overrides) error {
 	l, err := o.Over(limits.Limits{})
 	if err != nil {
 		return store.Invalidf("%w", err)
@@ -101,16 +162,7 @@ func (d *DB) SetKeyLimits(ctx context.Context, by Actor, id string, o limits.Ove
 	if l.ActiveSeries > 0 {
 		return store.Invalidf("limits.active_series: series belong to a tenant and not to the key that wrote them; set it for the tenant, or new_series_per_minute for the key")
 	}
-	return d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
-		before, err := keyByID(ctx, tx, by, id)
-		if err != nil {
-			return Entry{}, err
-		}
-		after := *before
-		after.Limits = o
-		_, err = tx.ExecContext(ctx, "UPDATE api_keys SET limits = $1 WHERE id = $2", string(o), id)
-		return Entry{Action: "key.limits", Tenant: after.Tenant, Object: id, Before: encode(before), After: encode(after)}, err
-	})
+	return nil
 }
 
 func checkLimits(o limits.Overrides, base limits.Limits) error {

@@ -1,9 +1,11 @@
 package db
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,9 +104,40 @@ func refuseLimits(t *testing.T, d *DB, k *Key) {
 			}
 		}
 	}
+	if err := d.PatchKeyLimits(ctx, root, k.ID, limits.Patch{"active_series": json.RawMessage("5")}); store.KindOf(err) != store.KindInvalid {
+		t.Errorf("active series of a key: %v", err)
+	}
 	if err := d.SetTenantLimits(ctx, root, "nobody", ""); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestPatches that come at once, from two processes, are all there afterwards.
+func TestPatches(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		here, there := b.open(t, newClock()), b.open(t, newClock())
+		k, _ := mustKey(t, here, Spec{Tenant: store.DefaultTenant, Scopes: []string{"read"}})
+		var all sync.WaitGroup
+		for i, name := range []string{"query_series", "query_samples", "labels_per_series", "request_bytes"} {
+			d, p := here, limits.Patch{name: json.RawMessage("7")}
+			if i%2 == 0 {
+				d = there
+			}
+			all.Go(func() {
+				if err := errors.Join(d.PatchDefaultLimits(t.Context(), root, p), d.PatchTenantLimits(t.Context(), root, store.DefaultTenant, p), d.PatchKeyLimits(t.Context(), root, k.ID, p)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		const want = `{"labels_per_series":7,"query_samples":7,"query_series":7,"request_bytes":7}`
+		a, err := here.DefaultLimits(t.Context(), root)
+		o, err1 := here.TenantLimits(t.Context(), root, store.DefaultTenant)
+		one, err2 := here.KeyLimits(t.Context(), root, k.ID)
+		if err := errors.Join(err, err1, err2); err != nil || a.Overrides != want || o.Overrides != want || one.Overrides != want {
+			t.Errorf("%+v\n%+v\n%+v\n%v", a, o, one, err)
+		}
+	})
 }
 
 // TestDamagedLimits in the database do not keep a process from starting.

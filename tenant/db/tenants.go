@@ -134,10 +134,10 @@ func (d *DB) CreateTenant(ctx context.Context, by Actor, id, description string)
 
 // UpdateTenant changes all that can be changed of a tenant. Only an operator may.
 func (d *DB) UpdateTenant(ctx context.Context, by Actor, id string, change func(*Tenant)) (Tenant, error) {
-	return d.updateTenant(ctx, by, "tenant.update", id, change)
+	return d.updateTenant(ctx, by, "tenant.update", id, func(t *Tenant) error { change(t); return nil })
 }
 
-func (d *DB) updateTenant(ctx context.Context, by Actor, action, id string, change func(*Tenant)) (Tenant, error) {
+func (d *DB) updateTenant(ctx context.Context, by Actor, action, id string, change func(*Tenant) error) (Tenant, error) {
 	var t Tenant
 	if !by.operator() {
 		return t, ErrForbidden
@@ -148,7 +148,9 @@ func (d *DB) updateTenant(ctx context.Context, by Actor, action, id string, chan
 			return Entry{}, err
 		}
 		t = before
-		change(&t)
+		if err := change(&t); err != nil {
+			return Entry{}, err
+		}
 		if err := checkDescription(t.Description); err != nil {
 			return Entry{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 )
 
 // Overrides is a JSON object of some limits by their names, in place of the defaults. Empty is none.
@@ -38,6 +39,20 @@ func (o Overrides) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON takes an object in its one form: sorted, without what is null, empty where nothing is left. Names are
 // checked here, because the decoder would take them in any case; values are left to Over.
 func (o *Overrides) UnmarshalJSON(b []byte) error {
+	var p Patch
+	if err := p.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	var err error
+	*o, err = p.Over("")
+	return err
+}
+
+// Patch is a JSON object of some limits by their names: others stay as they are, and null takes one back.
+type Patch map[string]json.RawMessage
+
+// UnmarshalJSON refuses names that are none.
+func (p *Patch) UnmarshalJSON(b []byte) error {
 	all := map[string]json.RawMessage{}
 	if err := json.Unmarshal(b, &all); err != nil {
 		return fmt.Errorf("limits: are not a JSON object: %w", err)
@@ -46,19 +61,28 @@ func (o *Overrides) UnmarshalJSON(b []byte) error {
 	for _, f := range (Limits{}).fields() {
 		known[f.name] = true
 	}
-	for name, value := range all {
+	for name := range all {
 		if !known[name] {
 			return fmt.Errorf("limits: there is no %q", name)
 		}
-		if string(value) == "null" {
-			delete(all, name)
+	}
+	*p = all
+	return nil
+}
+
+// Over returns what overrides become by the patch, in their one form.
+func (p Patch) Over(o Overrides) (Overrides, error) {
+	all := map[string]json.RawMessage{}
+	if o != "" {
+		if err := json.Unmarshal([]byte(o), &all); err != nil {
+			return o, fmt.Errorf("cannot read the limits: %w", err)
 		}
 	}
-	*o = ""
+	maps.Copy(all, p)
+	maps.DeleteFunc(all, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
 	if len(all) == 0 {
-		return nil
+		return "", nil
 	}
 	text, err := json.Marshal(all)
-	*o = Overrides(text)
-	return err
+	return Overrides(text), err
 }
