@@ -49,6 +49,11 @@ func (j *Job) clean(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	if err := j.Tables.Changed(ctx, e.Tenant); err != nil {
 		return e, err
 	}
+	if j.Answers != nil {
+		if err := j.Answers(ctx, e.Tenant); err != nil {
+			return e, err
+		}
+	}
 	failpoint.Hit("erasure/before-done")
 	e.State = db.ErasureDone
 	e, err := j.Ledger.FinishErasure(ctx, e)

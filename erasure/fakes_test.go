@@ -36,6 +36,9 @@ type world struct {
 	families map[string][]string
 	changed  int
 
+	forgotten   int  // how often remembered answers were
+	answersAway bool // who has them
+
 	ends    Ends
 	written map[int32]int64
 	later   []point // what the log has behind the ends of the first partition
@@ -321,6 +324,16 @@ func (w *world) DeleteSeries(_ context.Context, id string) error {
 
 func (w *world) Changed(context.Context, string) error {
 	return w.call(func() error { w.changed++; return nil })
+}
+
+func (w *world) answers(context.Context, string) error {
+	return w.call(func() error {
+		if w.answersAway {
+			return errAway
+		}
+		w.forgotten++
+		return nil
+	})
 }
 
 func (w *world) Forget(_ context.Context, id string) error {

@@ -57,7 +57,7 @@ type Tables interface {
 	CountFamilies(ctx context.Context, id string) (list.TableCount, error)
 	DeleteSeries(ctx context.Context, id string) error
 
-	// Changed makes those forget who remember what they have computed.
+	// Changed makes nobody use any more what was computed before.
 	Changed(ctx context.Context, tenant string) error
 	Forget(ctx context.Context, id string) error
 }
@@ -84,6 +84,10 @@ type Options struct {
 	Ledger Ledger
 	Tables Tables
 	Log    Log
+
+	// Answers removes the answers to queries that others remember, the shared ones above all, when nothing of what is erased
+	// is in the tables any more. Nil where nobody does.
+	Answers func(ctx context.Context, tenant string) error
 
 	// Owner says whether this process is to do the work now. Two that think so do no harm.
 	Owner func() bool

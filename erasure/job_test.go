@@ -32,7 +32,7 @@ func filled() *world {
 
 // job returns the job of a world.
 func (w *world) job(r prometheus.Registerer) *Job {
-	return NewJob(Options{Ledger: w, Tables: w, Log: w, Owner: func() bool { return true }, Grace: 4 * time.Second, Keep: time.Hour, Registerer: r})
+	return NewJob(Options{Ledger: w, Tables: w, Log: w, Answers: w.answers, Owner: func() bool { return true }, Grace: 4 * time.Second, Keep: time.Hour, Registerer: r})
 }
 
 // runFor runs jobs for some time of the bubble's clock.
@@ -67,8 +67,8 @@ func (w *world) check(t *testing.T, when string) {
 	if diff := cmp.Diff(map[string]bool{"two": true}, w.metadata); diff != "" {
 		t.Errorf("%s: %s", when, diff)
 	}
-	if w.changed < 2 || !w.applied["a"] {
-		t.Errorf("%s: told %d times, applied %v", when, w.changed, w.applied)
+	if w.changed < 2 || w.forgotten < 1 || !w.applied["a"] {
+		t.Errorf("%s: told %d times, answers forgotten %d times, applied %v", when, w.changed, w.forgotten, w.applied)
 	}
 }
 
@@ -147,16 +147,37 @@ func TestItWaitsForTheTables(t *testing.T) {
 	})
 }
 
+// TestAnswersAreAway: what was written meanwhile is there again all the same, and the erasure is not done.
+func TestAnswersAreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := filled()
+		w.answersAway = true
+		w.onWait = func() { w.comeLater(); w.onWait = nil }
+		runFor(t, 10*time.Minute, w.job(nil))
+		if e := w.erasures["a"]; e.State != db.ErasureCleaning || !w.points[part][15] || len(w.series) != 2 {
+			t.Errorf("%+v, %v", e, w.points)
+		}
+		w.answersAway = false
+		runFor(t, time.Minute, w.job(nil))
+		w.check(t, "they are back")
+	})
+}
+
 // TestItWaitsForReaders that give signs of life until they know the list, and not for those that have ended or are silent.
 func TestItWaitsForReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := filled()
 		w.later = nil
 		w.readers = map[string]db.Reader{"ended": {ID: "ended", Version: db.ReaderLeft}, "silent": {ID: "silent"}, "alive": {ID: "alive"}}
-		version := int64(1) // one gives signs of life, and does not know the list
+		version := int64(0) // one gives signs of life, and does not know of the request, then not the list
 		w.onReaders = func() {
 			w.readers["alive"] = db.Reader{ID: "alive", Version: version, Seen: time.Now().Truncate(lifeEvery)}
 		}
+		runFor(t, 50*time.Second, w.job(nil))
+		if e := w.erasures["a"]; e.State != db.ErasureRequested || e.Ends != nil {
+			t.Errorf("%+v", e)
+		}
+		version = 1
 		runFor(t, 50*time.Second, w.job(nil))
 		if e := w.erasures["a"]; e.State != db.ErasureDeleting || len(w.points[whole]) != 2 || !strings.Contains(e.Progress, "1 processes") {
 			t.Errorf("%+v, %v", e, w.points)
@@ -177,8 +198,8 @@ func TestAReaderIsKnownBeforeItReads(t *testing.T) {
 	if _, err := s.Erasures(t.Context()); err == nil || w.readers["r"].ID != "r" || w.readers["r"].Version != 0 {
 		t.Errorf("%v, %+v", err, w.readers)
 	}
-	if _, err := s.Erasures(t.Context()); err != nil {
-		t.Fatal(err)
+	if all, err := s.Erasures(t.Context()); err != nil || len(all) != 1 || !all[0].Pending {
+		t.Fatalf("%+v, %v", all, err)
 	}
 	for _, settled := range []bool{false, true} {
 		if err := s.Report(t.Context(), settled); err != nil || (w.readers["r"].Version > 0) != settled {

@@ -78,7 +78,7 @@ func EntryOf(e db.Erasure) list.Entry {
 	return entry
 }
 
-// Erasures returns the entries that are in force, without their keys.
+// Erasures returns the entries that are in force, without their keys, and those that are pending.
 func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 	if s.reported.IsZero() { // before the list is read: who does not see this reader need not wait for it
 		if err := s.report(ctx, s.reader); err != nil {
@@ -95,7 +95,10 @@ func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 	}
 	var out []list.Entry
 	for _, e := range open {
-		if e.Listed && e.Topic == s.topic {
+		switch {
+		case !e.Listed:
+			out = append(out, list.Entry{ID: e.ID, Tenant: e.Tenant, Version: e.State, Pending: true})
+		case e.Topic == s.topic:
 			out = append(out, EntryOf(e))
 		}
 	}

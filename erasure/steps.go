@@ -52,6 +52,10 @@ func (j *Job) note(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 			return e, err
 		}
 	}
+	// No dead letter that was on its way comes behind the ends, and none goes any more.
+	if err := j.publish(ctx, e); err != nil {
+		return e, err
+	}
 	ends, err := j.Log.Ends(ctx)
 	if err != nil {
 		return e, err
@@ -191,12 +195,12 @@ func (j *Job) delete(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	if err := j.Tables.SetApplied(ctx, e.ID); err != nil {
 		return e, err
 	}
-	if err := j.Tables.Changed(ctx, e.Tenant); err != nil {
-		return e, err
-	}
 	// What has come since is there again before anybody asks which series have nothing left. Receivers know the list, so
 	// whatever comes from now on comes with its labels.
 	if err := j.writeAgain(ctx, e); err != nil {
+		return e, err
+	}
+	if err := j.Tables.Changed(ctx, e.Tenant); err != nil {
 		return e, err
 	}
 	if e.Report.Gone, err = j.findGone(ctx, e); err != nil {

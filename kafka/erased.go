@@ -17,7 +17,7 @@ import (
 
 // ErasureSource knows what was erased of a topic.
 type ErasureSource interface {
-	// Erasures returns the entries that are in force, without their keys.
+	// Erasures returns the entries that are in force, without their keys, and those that are pending.
 	Erasures(ctx context.Context) ([]list.Entry, error)
 
 	// Load fills in the keys of an entry.
@@ -123,6 +123,9 @@ func (e *Erased) Refresh(ctx context.Context) error {
 		return nil
 	}
 	for _, entry := range news {
+		if entry.Pending {
+			continue
+		}
 		for _, f := range e.tell {
 			full, err := e.load(ctx, entry)
 			if err != nil {

@@ -10,6 +10,9 @@ import (
 
 var errErased = errors.New("all that it has was erased since")
 
+// errPending is why no letter is replayed: its record would be taken for one that came after the request.
+var errPending = store.Invalidf("an erasure was asked for that has not begun: replay dead letters when it is done (GET /api/v1/admin/erasures shows how far it is)")
+
 // leaveOutOf removes from the rows of a dead letter what was erased since its record was written, and reports whether there
 // was anything.
 func (a *Archive) leaveOutOf(ctx context.Context, l Letter, rows *store.Batch) (bool, error) {
@@ -22,6 +25,9 @@ func (a *Archive) leaveOutOf(ctx context.Context, l Letter, rows *store.Batch) (
 	}
 	removed := 0
 	for _, entry := range e.state.Load().entries {
+		if entry.Pending {
+			return false, errPending
+		}
 		if !coversLetter(&entry.Entry, l) {
 			continue
 		}

@@ -335,6 +335,17 @@ func TestErasedLetters(t *testing.T) {
 	source := &erasures{}
 	source.set(false, entry)
 	a.LeaveOut(source.listed(t), nil)
+	source.set(false, entry, list.Entry{ID: "y", Version: "requested", Pending: true})
+	if err := a.erased.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ReplayLetters(t.Context(), 0, func(l Letter, _ error) { t.Errorf("the letter %d was done while an erasure was pending", l.Offset) }); !errors.Is(err, errPending) {
+		t.Errorf("while an erasure is pending: %v", err)
+	}
+	source.set(false, entry)
+	if err := a.erased.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	kept := 0
 	if err := a.ReplayLetters(t.Context(), 0, func(_ Letter, why error) {
 		if errors.Is(why, errErased) {

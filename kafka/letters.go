@@ -80,7 +80,7 @@ func (a *Archive) Letters(ctx context.Context, from int64, fn func(Letter) error
 // this program can decode them, and calls done with each and with the reason why it stays a letter only, nil where
 // it was replayed. An error is about what ended the replay, which may be repeated: rows are identified by what they
 // are. A record that still cannot be consumed becomes a dead letter again. What was erased since is left out of the
-// records.
+// records; while an erasure is pending, none is replayed.
 func (a *Archive) ReplayLetters(ctx context.Context, from int64, done func(l Letter, kept error)) error {
 	var decoder record.Decoder
 	var encoder record.Encoder
@@ -91,6 +91,7 @@ func (a *Archive) ReplayLetters(ctx context.Context, from int64, done func(l Let
 			done(l, err)
 			return nil
 		}
+		defer a.erased.begin()()
 		erased, err := a.leaveOutOf(ctx, l, &rows)
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ func (n *node) addEraser(consumer *kafka.Consumer, erased *kafka.Erased) {
 	archive := n.parts.log.Archive(n.config.Kafka)
 	archive.LeaveOut(erased, nil)
 	job := erasure.NewJob(erasure.Options{
-		Ledger: n.parts.metadata, Tables: n.forgetting(n.parts.store.Eraser()),
+		Ledger: n.parts.metadata, Tables: n.parts.store.Eraser(), Answers: n.forgetAnswers(),
 		Log:   &erasedLog{node: n, archive: archive},
 		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Publish, Grace: grace,
 		Keep: n.parts.policies.Longest(), Logger: n.logger, Registerer: n.registry,

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
 
-	"github.com/metricstream/metricstream/erasure"
 	"github.com/metricstream/metricstream/promql/cache"
 	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/prometheus/common/version"
@@ -41,29 +39,17 @@ func rawFrom(ctx context.Context, tiers rollup.Reader, tenant string) (int64, er
 	return covered[rollup.Raw][0].FromMs, nil
 }
 
-// forgetting are the tables that erasures work on, and what is remembered of them.
-type forgetting struct {
-	erasure.Tables
-	answers *atomic.Pointer[cache.Engine]
-	redis   *redisClient // nil without
-}
-
-// forgetting adds what is remembered to the tables that erasures work on.
-func (n *node) forgetting(tables erasure.Tables) erasure.Tables {
-	return forgetting{tables, &n.parts.answers, n.redis()}
-}
-
-// Changed implements [erasure.Tables]. What Redis and this process have of the tenant's answers is removed; other processes do
-// not use what they have any more, and drop it at the latest at the end of cache.ttl.
-func (f forgetting) Changed(ctx context.Context, tenant string) error {
-	if err := f.Tables.Changed(ctx, tenant); err != nil {
-		return err
+// forgetAnswers returns what removes what Redis and this process have of a tenant's answers. Other processes do not use what they
+// have any more, and drop it at the latest at the end of cache.ttl.
+func (n *node) forgetAnswers() func(ctx context.Context, tenant string) error {
+	client := n.redis()
+	return func(ctx context.Context, tenant string) error {
+		if e := n.parts.answers.Load(); e != nil {
+			return e.Forget(ctx, tenant)
+		}
+		if client == nil {
+			return nil
+		}
+		return cache.Forget(ctx, client, tenant)
 	}
-	if e := f.answers.Load(); e != nil {
-		return e.Forget(ctx, tenant)
-	}
-	if f.redis == nil {
-		return nil
-	}
-	return cache.Forget(ctx, f.redis, tenant)
 }

@@ -28,6 +28,10 @@ type Entry struct {
 	// Version changes with what the entry holds.
 	Version string
 
+	// Pending says that only the request is there: nobody knows yet where the log ended, or which series it is about. Dead
+	// letters wait until it is known.
+	Pending bool
+
 	// Generation and Ends say which records of which topic: those of a partition before its end.
 	Generation string
 	Ends       map[int32]int64

@@ -7,19 +7,25 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
 // TestErasingWhatIsWritten erases, of all time, a series that is written to all the while: what came before is gone, and
-// from some sample on not one is missing, with its labels. A replay of the whole log changes nothing.
+// from some sample on not one is missing, with its labels, also while Redis is away. A replay of the whole log changes nothing.
 func TestErasingWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
-	n := start(t, "all", data, "--web.enable-admin-api")
+	redis, config := testenv.StartRedis(t), filepath.Join(t.TempDir(), "redis.yml")
+	if err := os.WriteFile(config, []byte("redis: {address: "+redis.Address+"}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n := start(t, "all", data, "--web.enable-admin-api", "--config.file="+config)
 	base := time.Now().Add(-10 * time.Minute).UnixMilli()
 	var acked []int // the samples, a tenth of a second apart
 	ctx, stop := context.WithCancel(t.Context())
@@ -49,7 +55,9 @@ func TestErasingWhatIsWritten(t *testing.T) {
 	}
 	more()
 	before := sent()
-	command(t, true, []string{"erase", "--url=" + n.url, "--match=live", "--reason=test", "--wait"}, "1 series, of 0 of them nothing is left")
+	redis.Kill()
+	command(t, true, []string{"erase", "--url=" + n.url, "--match=live", "--reason=test"})
+	awaitErasure(t, n.url, db.ErasureCleaning, "from Redis")
 	done := sent()
 	more()
 	stop()
@@ -86,6 +94,9 @@ func TestErasingWhatIsWritten(t *testing.T) {
 		return nil
 	}
 	eventually(t, time.Minute, "the rest without a hole", check)
+	redis.Restart()
+	awaitErasure(t, n.url, db.ErasureDone, "")
+	eventually(t, time.Minute, "the rest when all is done", check)
 	values, err := seen()
 	if err != nil {
 		t.Fatal(err)
@@ -107,4 +118,17 @@ func TestErasingWhatIsWritten(t *testing.T) {
 	eventually(t, time.Minute, "the same without the database", check)
 	n.Interrupt()
 	command(t, false, []string{"replay", "--storage.path=" + data}, "does not know the erasure")
+}
+
+// awaitErasure waits until the newest erasure is in a state, with such a progress.
+func awaitErasure(t *testing.T, server, state, progress string) {
+	t.Helper()
+	eventually(t, time.Minute, "an erasure to be "+state, func() error {
+		var all []db.Erasure
+		administer(t, "GET", server, "/erasures", "", &all)
+		if len(all) == 0 || all[0].State != state || !strings.Contains(all[0].Progress, progress) {
+			return fmt.Errorf("%+v", all)
+		}
+		return nil
+	})
 }
