@@ -66,7 +66,11 @@ func (s *rollupSpan) run(ctx context.Context, c config.Config, f *flags) (err er
 
 // verifyRollups compares hours.
 func (n *node) verifyRollups(ctx context.Context, span rollup.Span, hours *hourCount) error {
-	different, compared := 0, 0
+	expired, err := n.parts.store.Expired(ctx)
+	if err != nil {
+		return err
+	}
+	different, compared, lost := 0, 0, 0
 	for end := span.FromMs + rollup.Hour.StepMs(); end <= span.ToMs; end += rollup.Hour.StepMs() {
 		closed, err := rollup.Verify(ctx, n.parts.store, end, func(d rollup.Difference) {
 			if different++; different <= maxShown {
@@ -78,10 +82,16 @@ func (n *node) verifyRollups(ctx context.Context, span rollup.Span, hours *hourC
 		}
 		if closed {
 			compared++
+			if rollup.Lost(expired, end) {
+				lost++
+			}
 		}
 		hours.done(end)
 	}
 	fmt.Printf("%d hours compared, %d are not closed or wait to be folded again; %d differences\n", compared, hours.all-compared, different)
+	if lost > 0 {
+		fmt.Printf("%d of the hours have lost samples to retention: of these, only the series were compared of which raw has all\n", lost)
+	}
 	if different > 0 {
 		return errDifferent
 	}

@@ -235,7 +235,7 @@ func (e *Eraser) mark(ctx context.Context, r list.Range) error {
 			return err
 		}
 		if len(states) > 0 {
-			marks = append(marks, rollup.Mark{EndMs: end, Token: uint64(time.Now().UnixNano()), WrittenMs: now})
+			marks = append(marks, rollup.Mark{EndMs: end, Key: rollup.RemovedKey, Token: uint64(time.Now().UnixNano()), WrittenMs: now})
 		}
 	}
 	if len(marks) == 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/metricstream/metricstream/store/retention"
+	"github.com/metricstream/metricstream/store/rollup"
 )
 
 var _ retention.Partitions = (*Store)(nil)
@@ -166,13 +167,16 @@ func (s *Store) Drop(ctx context.Context, p retention.Partition) error {
 	return nil
 }
 
-// Thin removes the samples of the series and hours that have rows of minutes; see [retention.Partitions]. It waits for the
-// server to be done.
+// Thin removes the samples of the series and hours that have rows of minutes, but for those that have rows which cannot
+// answer for their samples; see [retention.Partitions]. It waits for the server to be done.
 func (s *Store) Thin(ctx context.Context, p retention.Partition) error {
 	day := p.FromMs / dayMs
+	needsRaw := fmt.Sprintf("bucket > %[1]d * 1440 AND bucket <= (%[1]d + 1) * 1440 AND bitAnd(flags, %[2]d) != 0", day, rollup.NeedsRaw)
 	statement := fmt.Sprintf(`ALTER TABLE %[1]s DELETE IN PARTITION (%[2]d, %[3]d)
 WHERE (metric, id, toInt64(ceil(ts / 3600000))) IN (SELECT metric, id, toInt64(ceil(bucket / 60)) FROM %[4]s
-    WHERE bucket > %[3]d * 1440 AND bucket <= (%[3]d + 1) * 1440)`, p.Table, p.Class, day, minutesOf[p.Table])
+    WHERE bucket > %[3]d * 1440 AND bucket <= (%[3]d + 1) * 1440 AND bitAnd(flags, %[6]d) = 0)
+AND (metric, id, toInt64(ceil(ts / 3600000))) NOT IN (SELECT metric, id, toInt64(ceil(bucket / 60)) FROM rollup_1m WHERE %[5]s
+    UNION ALL SELECT metric, id, toInt64(ceil(bucket / 60)) FROM rollup_histograms_1m WHERE %[5]s)`, p.Table, p.Class, day, minutesOf[p.Table], needsRaw, rollup.Void)
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 1}))
 	if err := s.admin.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("cannot thin day %d of %s: %w", day, p.Table, verdict(err))

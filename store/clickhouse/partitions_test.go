@@ -44,6 +44,9 @@ func TestTheJanitorKeepsWhatThePoliciesSay(t *testing.T) {
 			for end := day*dayMs + 3_600_000; end <= (day+1)*dayMs; end += 3_600_000 {
 				randomRow(rand.New(rand.NewPCG(1, 1)), &rows, end, tier.StepMs(), 0)
 			}
+			for i := range rows.Flags {
+				rows.Flags[i] &^= rollup.NeedsRaw | rollup.Void
+			}
 			batch := &rollup.Batch{Tier: tier, Version: 1, Series: []rollup.Series{{Key: dense, Rows: rows}}}
 			if err := s.WriteRollups(ctx, batch); err != nil {
 				t.Fatal(err)

@@ -14,7 +14,8 @@ import (
 var _ rollup.Reader = (*Store)(nil)
 
 // Coverage returns what the tables have of each tier; see [rollup.Reader]. An hour counts when it is closed and has no
-// marks, for the tiers that it was folded into, as far back as the tables have partitions of the tenant's classes.
+// marks, for the tiers that it was folded into, as far back as the tables have partitions of the tenant's classes. Where raw
+// is gone it counts once it was closed: there is nothing better than its rows while it is folded again.
 func (s *Store) Coverage(ctx context.Context, tenant string) (rollup.Coverage, error) {
 	var c rollup.Coverage
 	from, err := s.oldest(ctx, s.history(tenant, time.Now()))
@@ -22,13 +23,17 @@ func (s *Store) Coverage(ctx context.Context, tenant string) (rollup.Coverage, e
 		return c, err
 	}
 	c[rollup.Raw] = []rollup.Span{{FromMs: from[rollup.Raw], ToMs: math.MaxInt64}}
-	const statement = `SELECT toInt64(hour) * 60000 AS ms, argMax(tiers, rank) FROM rollup_hours WHERE hour NOT IN (SELECT hour FROM rollup_marks FINAL WHERE cleared = 0)
-GROUP BY hour HAVING argMax(state, rank) = 2 ORDER BY hour`
+	const statement = `SELECT toInt64(hour) * 60000 AS ms, argMax(tiers, rank) AS has,
+    argMax(state, rank) = 2 AND hour NOT IN (SELECT hour FROM rollup_marks FINAL WHERE cleared = 0) AS settled
+FROM rollup_hours GROUP BY hour HAVING has != 0 ORDER BY hour`
 	err = s.scan(ctx, "which hours are downsampled", statement, nil, func(r driver.Rows) error {
 		var end int64
-		var tiers uint8
-		if err := r.Scan(&end, &tiers); err != nil {
+		var tiers, settled uint8
+		if err := r.Scan(&end, &tiers, &settled); err != nil {
 			return err
+		}
+		if settled == 0 && end > from[rollup.Raw] {
+			return nil
 		}
 		hour := rollup.Span{FromMs: end - rollup.Hour.StepMs(), ToMs: end}
 		for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {

@@ -36,7 +36,7 @@ func (s *Store) markDay(ctx context.Context, day Day, change func() error) error
 		var marks []rollup.Mark
 		begin := int64(day) * dayMs
 		for end := begin; end <= begin+dayMs; end += rollup.Hour.StepMs() {
-			marks = append(marks, rollup.Mark{EndMs: end, Token: token, WrittenMs: now})
+			marks = append(marks, rollup.Mark{EndMs: end, Key: rollup.RemovedKey, Token: token, WrittenMs: now})
 		}
 		if err := s.WriteMarks(ctx, marks); err != nil {
 			return fmt.Errorf("cannot mark the hours of %s: %w", day, err)

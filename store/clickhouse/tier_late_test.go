@@ -2,8 +2,11 @@ package clickhouse_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
+	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
 	"github.com/metricstream/metricstream/store/rollup"
 )
@@ -16,6 +19,8 @@ func TestTakingOverADayOpensItsHours(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, ctx := startShadowed(t, open(t)), t.Context()
 			begin := shadowDay.MinMs()
+			k := store.KeyOf("t", s.b)
+			s.exec(t, fmt.Sprintf("INSERT INTO samples (metric, id, ts, exp, mant) VALUES (%[1]d, %[2]d, %[3]d, 0, 1), (%[1]d, %[4]d, %[3]d, 0, 1)", k.Metric, k.ID, begin+1_800_000, k.ID+1))
 			d := rollup.NewDownsampler(rollup.DefaultConfig(), rollup.Options{Tables: s.live})
 			if err := d.FoldHours(ctx, rollup.Span{FromMs: begin, ToMs: begin + 3_600_000}, func(int64) {}); err != nil {
 				t.Fatal(err)
@@ -40,6 +45,21 @@ func TestTakingOverADayOpensItsHours(t *testing.T) {
 			}
 			if n := marks(); n != 25 {
 				t.Errorf("%d hours are marked, want those of the day and the one that ends where it begins", n)
+			}
+			d.Now = func() int64 { return time.Now().Add(time.Minute).UnixMilli() }
+			running, stop := context.WithCancel(ctx)
+			done := make(chan error)
+			go func() { done <- d.Run(running) }()
+			for marks() > 0 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			stop()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			closed, err := rollup.Verify(ctx, s.live, begin+3_600_000, func(d rollup.Difference) { t.Error(d) })
+			if err != nil || !closed {
+				t.Errorf("the hour is closed: %v, %v", closed, err)
 			}
 		})
 	}

@@ -41,6 +41,20 @@ func (s *Store) WriteRollups(ctx context.Context, b *rollup.Batch) error {
 	return s.writeHistogramRows(ctx, b)
 }
 
+// VoidRollups inserts rows without samples in the place of older ones; see [rollup.Writer].
+func (s *Store) VoidRollups(ctx context.Context, tier rollup.Tier, span rollup.Span, version uint64) error {
+	for _, table := range []string{tierTables[tier], tierHistogramTables[tier]} {
+		statement := fmt.Sprintf(`INSERT INTO %[1]s (metric, id, bucket, ver, flags, class)
+SELECT metric, id, bucket, toUInt64(%[2]d), %[3]d, argMax(class, ver) FROM %[1]s WHERE bucket > %[4]d AND bucket <= %[5]d
+GROUP BY metric, id, bucket HAVING max(ver) < %[2]d AND argMax(flags, ver) != %[3]d SETTINGS optimize_aggregation_in_order = 1`,
+			table, version, rollup.Void, floorMinutes(span.FromMs), floorMinutes(span.ToMs))
+		if err := s.admin.Exec(long(ctx), statement); err != nil {
+			return fmt.Errorf("cannot void old rows of %s: %w", table, verdict(err))
+		}
+	}
+	return nil
+}
+
 // columns lists the columns by name.
 func (c *tierColumns) columns() map[string]proto.Column {
 	return map[string]proto.Column{

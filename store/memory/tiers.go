@@ -209,6 +209,18 @@ func (t *Tiers) WriteRollups(_ context.Context, b *rollup.Batch) error {
 	return nil
 }
 
+// VoidRollups implements [rollup.Writer].
+func (t *Tiers) VoidRollups(_ context.Context, tier rollup.Tier, span rollup.Span, version uint64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for of, rows := range t.rows {
+		maps.DeleteFunc(rows, func(end int64, r versionedRow) bool {
+			return of.tier == tier && end > span.FromMs && end <= span.ToMs && r.version < version
+		})
+	}
+	return nil
+}
+
 func (t *Tiers) put(of rowsOf, endMs int64, r versionedRow) {
 	if t.rows[of] == nil {
 		t.rows[of] = map[int64]versionedRow{}

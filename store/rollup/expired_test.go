@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/clickhouse"
@@ -188,10 +189,21 @@ func TestNothingOldIsLost(t *testing.T) {
 	}
 	w.put("a", first+5, first+5, 1)
 	w.put("c", first, second, 10_000)
+	if !w.covers(rollup.Hour) {
+		t.Error("rows are not believed while they are folded again, though raw is gone")
+	}
 	w.cycle()
 	w.want("after samples came of a time whose raw is gone", map[string]uint32{"a": 720, "b": 720, "c": 720})
 	if !w.covers(rollup.Hour) || w.covers(rollup.Minute) {
 		t.Errorf("hours: %v, minutes: %v", w.coverage(rollup.Hour), w.coverage(rollup.Minute))
+	}
+	w.verifyTwo() // of what can be compared
+	if err := w.conn.Exec(context.Background(), "TRUNCATE TABLE samples"); err != nil {
+		t.Fatal(err)
+	}
+	none := &failing{tables: w.tables, at: 1, after: true}
+	if err := w.downsampler(none).FoldHours(context.Background(), rollup.Span{FromMs: beginMs, ToMs: beginMs + 2*hour}, func(int64) {}); err != nil || none.calls > 0 {
+		t.Errorf("hours without raw are folded by hand: %d steps, %v", none.calls, err)
 	}
 	if raw := w.coverage(rollup.Raw)[0]; raw.FromMs < beginMs+day {
 		t.Errorf("raw is complete from %d, where most of it is gone", raw.FromMs)
@@ -270,4 +282,49 @@ func TestTierThatIsOff(t *testing.T) {
 		t.Errorf("raw is complete from %d only", raw.FromMs)
 	}
 	w.stitched(rollup.Minute, rollup.Span{FromMs: beginMs, ToMs: beginMs + 4*day})
+}
+
+// TestErasedInPart: a series that is sparse in an hour after some of its samples were erased is answered from raw.
+func TestErasedInPart(t *testing.T) {
+	w := newAging(t, testenv.StartEngine(t), "erased", retention.Policy{Raw: 7 * days, Minute: 30 * days, Hour: 365 * days})
+	ctx := context.Background()
+	w.put("a", beginMs+1, beginMs+2*hour, 10_000)
+	w.cycle()
+	e := w.tables.(*clickhouse.Store).Eraser()
+	key := store.KeyOf(store.DefaultTenant, labels.FromStrings("__name__", "m", "name", "a"))
+	for _, err := range []error{
+		e.Prepare(ctx, "ab"), e.AddKeys(ctx, "ab", []store.Key{key}),
+		e.DeletePoints(ctx, "ab", list.Range{MinMs: beginMs + 30*minute + 20_000, MaxMs: beginMs + hour}, func(string, int, int) error { return nil }),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.nowMs = time.Now().Add(time.Minute).UnixMilli()
+	w.cycle()
+	w.verifyTwo()
+	if !w.covers(rollup.Minute) {
+		t.Errorf("minutes: %v", w.coverage(rollup.Minute))
+	}
+	w.stitched(rollup.Minute, rollup.Span{FromMs: beginMs, ToMs: beginMs + 2*hour})
+	w.stitched(rollup.Minute, rollup.Span{FromMs: beginMs + 20*minute, ToMs: beginMs + 40*minute})
+	w.want("after half of an hour was erased", map[string]uint32{"a": 182 + 360})
+}
+
+// TestThinningKeepsWhatRowsCannotSay: samples stay of which the rows say that they need them.
+func TestThinningKeepsWhatRowsCannotSay(t *testing.T) {
+	w := newAging(t, testenv.StartEngine(t), "thin", retention.Policy{Raw: days, Minute: 30 * days, Hour: 365 * days})
+	w.put("a", beginMs+1, beginMs+2*hour, 5_000)
+	var b store.Batch
+	huge, _ := store.DecimalOf(1e200, 0)
+	b.Samples.Append(store.KeyOf(store.DefaultTenant, labels.FromStrings("__name__", "m", "name", "a")), beginMs+hour+7, huge)
+	if err := w.tables.Write(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	w.cycle()
+	w.settle()
+	w.sweep(3 * day)
+	if n := w.rawRows(); n != 721 {
+		t.Errorf("%d samples are left, want those of the hour with the huge one", n)
+	}
 }

@@ -42,6 +42,16 @@ func (d *Downsampler) fold(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
+	if p.removed && len(p.expired) == 0 {
+		for _, tier := range []Tier{Minute, Hour} {
+			if !p.state.Tiers.Has(tier) {
+				continue
+			}
+			if err := d.Tables.VoidRollups(ctx, tier, Span{FromMs: j.endMs - hourMs, ToMs: j.endMs}, p.state.Version); err != nil {
+				return err
+			}
+		}
+	}
 	failpoint.Hit("downsampler/before-closed")
 	if err := d.record(ctx, p.state, Closed); err != nil {
 		return err
@@ -81,6 +91,9 @@ type hourPlan struct {
 	state HourState
 	keys  []store.Key // nil is all
 
+	// removed is that series may have lost samples, so that rows may be left over. Then keys is nil.
+	removed bool
+
 	// expired are the retention classes of which raw may have lost samples.
 	expired []uint8
 }
@@ -90,7 +103,7 @@ const maxKeys = 2 * maxLateKeys
 
 // plan decides how to fold an hour again of which before is known.
 func plan(before HourState, j job, tiers Tiers, minSamples uint32) hourPlan {
-	p := hourPlan{state: before}
+	p := hourPlan{state: before, removed: j.whole || slices.ContainsFunc(j.marks, func(m Mark) bool { return m.Key == RemovedKey })}
 	p.state.Tiers = tiers
 	// The number of samples can only grow, so with the least number that ever held no row of a minute is left behind
 	// that a later fold would not write again.

@@ -163,7 +163,7 @@ func spanOf(days []int64, marked map[int64][]Mark, until int64) Span {
 func keysOf(marks []Mark) []store.Key {
 	var keys []store.Key
 	for _, m := range marks {
-		if m.Key == (store.Key{}) {
+		if m.Key == (store.Key{}) || m.Key == RemovedKey {
 			return nil
 		}
 		keys = append(keys, m.Key)

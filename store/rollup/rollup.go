@@ -98,6 +98,9 @@ const (
 // less space.
 const NoMinutes Flags = 64
 
+// Void is set on the row of a bucket whose samples are gone: it answers nothing, and hides an older row. See [Writer].
+const Void Flags = 128
+
 // Rows are the float rows of one series in order of time, as columns. All slices that were asked for have the same
 // length; the others are nil. A bucket in which the series had only stale markers has N = 0 and StaleMs; one
 // without anything has no row.
@@ -150,8 +153,8 @@ type Series struct {
 	Key    store.Key
 	Labels labels.Labels
 
-	// Class is the retention class, which a [Writer] looks at and a [Reader] leaves 0. A writer leaves out the rows of
-	// tiers that a class does not keep.
+	// Class is the retention class, which a [Writer] looks at and a [Reader] leaves 0. Rows of tiers that a class does not keep
+	// are written too, and go with the first sweep after their day.
 	Class uint8
 
 	Rows       Rows
@@ -212,7 +215,11 @@ type Batch struct {
 	Series []Series // Labels are not looked at
 }
 
-// Writer writes tiers. Write returns nil only when the rows are durable; writing them again is harmless.
+// Writer writes tiers. Its methods return nil only when the rows are durable; writing them again is harmless.
 type Writer interface {
 	WriteRollups(ctx context.Context, b *Batch) error
+
+	// VoidRollups makes the rows of a span void that are older than a version: what a fold of that version, of all series,
+	// did not write.
+	VoidRollups(ctx context.Context, tier Tier, span Span, version uint64) error
 }

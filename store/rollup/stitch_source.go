@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/metricstream/metricstream/store"
 )
@@ -61,7 +62,7 @@ func (s *Stitch) streamTier(ctx context.Context, sel Selection, spans []Span) *s
 	out := newSource(func(emit func(*Series) error) error {
 		return s.tiers.SelectRollups(ctx, sel, func(r *Series) error {
 			sel.Read.Rows += int64(r.Rows.Len() + len(r.Histograms))
-			if len(spans) > 1 {
+			if len(spans) > 1 || hasVoid(r) {
 				keepInside(&inside, r, spans)
 				r = &inside
 			}
@@ -75,15 +76,22 @@ func (s *Stitch) streamTier(ctx context.Context, sel Selection, spans []Span) *s
 	return out
 }
 
-// keepInside copies what lies in the spans.
+// hasVoid reports whether a series has rows that answer nothing.
+func hasVoid(r *Series) bool {
+	return slices.ContainsFunc(r.Rows.Flags, func(f Flags) bool { return f&Void != 0 }) ||
+		slices.ContainsFunc(r.Histograms, func(h HistogramRow) bool { return h.Flags&Void != 0 })
+}
+
+// keepInside copies what lies in the spans and is not void.
 func keepInside(dst, r *Series, spans []Span) {
 	dst.Key, dst.Labels = r.Key, r.Labels
 	dst.Rows.Reset()
 	dst.Histograms = dst.Histograms[:0]
 	for i := 0; i < r.Rows.Len(); {
 		from := i
-		inside := contains(spans, r.Rows.EndsMs[i])
-		for i < r.Rows.Len() && contains(spans, r.Rows.EndsMs[i]) == inside {
+		keep := func(i int) bool { return r.Rows.Flags[i]&Void == 0 && contains(spans, r.Rows.EndsMs[i]) }
+		inside := keep(i)
+		for i < r.Rows.Len() && keep(i) == inside {
 			i++
 		}
 		if inside {
@@ -91,7 +99,7 @@ func keepInside(dst, r *Series, spans []Span) {
 		}
 	}
 	for i := range r.Histograms {
-		if contains(spans, r.Histograms[i].EndMs) {
+		if r.Histograms[i].Flags&Void == 0 && contains(spans, r.Histograms[i].EndMs) {
 			dst.Histograms = append(dst.Histograms, r.Histograms[i])
 		}
 	}

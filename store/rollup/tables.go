@@ -86,14 +86,18 @@ func (s Tiers) Has(t Tier) bool { return s&t.Set() != 0 }
 // after the time at which a fold may begin. A mark whose Key is the zero one is about all series of the hour. A mark is
 // identified by all of its fields.
 type Mark struct {
-	EndMs int64 // of the hour
-	Key   store.Key
+	EndMs int64     // of the hour
+	Key   store.Key // or [RemovedKey]
 
 	// Token tells the marks of one write from those of others, so that clearing marks leaves those that came after they
 	// were read. WrittenMs is the wall clock of the write.
 	Token     uint64
 	WrittenMs int64
 }
+
+// RemovedKey is the key of a mark that is about all series of an hour, some of which have lost samples: rows may be left that
+// no fold writes again.
+var RemovedKey = store.Key{ID: 1}
 
 // Ledger keeps the states of the hours and the marks. Everything is durable when a method returned nil, and seen by
 // every call that begins after that, by whomever.

@@ -32,7 +32,8 @@ type VerifyTables interface {
 }
 
 // Verify folds an hour from raw and compares every field of every row with the tables. It reports the differences, and
-// returns false where there is nothing to compare because the hour is not closed or waits to be folded again.
+// returns false where there is nothing to compare because the hour is not closed or waits to be folded again. In an hour that
+// has lost samples the series are left out whose rows know of more samples than raw has.
 func Verify(ctx context.Context, t VerifyTables, endMs int64, report func(Difference)) (bool, error) {
 	states, err := t.Hours(ctx, Span{FromMs: endMs - 1, ToMs: endMs})
 	if err != nil || len(states) == 0 || states[0].State != Closed {
@@ -42,18 +43,25 @@ func Verify(ctx context.Context, t VerifyTables, endMs int64, report func(Differ
 	if err != nil || slices.ContainsFunc(marks, func(m Mark) bool { return m.EndMs == endMs }) {
 		return false, err
 	}
+	expired, err := t.Expired(ctx)
+	if err != nil {
+		return false, err
+	}
 	for _, tier := range []Tier{Minute, Hour} {
 		if !states[0].Tiers.Has(tier) {
 			continue
 		}
-		if err := verifyTier(ctx, t, states[0], tier, report); err != nil {
+		if err := verifyTier(ctx, t, states[0], tier, Lost(expired, endMs), report); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-func verifyTier(ctx context.Context, t VerifyTables, state HourState, tier Tier, report func(Difference)) error {
+// Lost reports whether an hour has lost samples, by what [Source] says of days.
+func Lost(expired map[int64][]uint8, endMs int64) bool { return len(expiredOf(expired, endMs)) > 0 }
+
+func verifyTier(ctx context.Context, t VerifyTables, state HourState, tier Tier, lost bool, report func(Difference)) error {
 	span := Span{FromMs: state.EndMs - hourMs, ToMs: state.EndMs}
 	raw := newSource(func(emit func(*Series) error) error { return refold(ctx, t, state, tier, span, emit) })
 	defer raw.stop()
@@ -75,7 +83,9 @@ func verifyTier(ctx context.Context, t VerifyTables, state HourState, tier Tier,
 				v.have = s.head
 			}
 		}
-		v.compare()
+		if !lost || v.have.samples() <= v.want.samples() {
+			v.compare()
+		}
 		for _, s := range next {
 			if err := s.next(); err != nil {
 				return err
@@ -182,7 +192,7 @@ func (v *verifier) compareHistograms() {
 	for j := range v.want.Histograms {
 		want := &v.want.Histograms[j]
 		for ; i < len(v.have.Histograms) && v.have.Histograms[i].EndMs < want.EndMs; i++ {
-			v.surplusHistogram(v.have.Histograms[i].EndMs)
+			v.surplusHistogram(&v.have.Histograms[i])
 		}
 		if i == len(v.have.Histograms) || v.have.Histograms[i].EndMs != want.EndMs {
 			v.differ(want.EndMs, "there is no row of histograms")
@@ -192,12 +202,16 @@ func (v *verifier) compareHistograms() {
 		i++
 	}
 	for ; i < len(v.have.Histograms); i++ {
-		v.surplusHistogram(v.have.Histograms[i].EndMs)
+		v.surplusHistogram(&v.have.Histograms[i])
 	}
 }
 
 // surplusHistogram looks at a row that raw does not make. One may be left where floats came after it.
-func (v *verifier) surplusHistogram(endMs int64) {
+func (v *verifier) surplusHistogram(have *HistogramRow) {
+	endMs := have.EndMs
+	if have.Flags&Void != 0 {
+		return
+	}
 	for i, end := range v.want.Rows.EndsMs {
 		if end == endMs && v.want.Rows.Flags[i]&NeedsRaw != 0 {
 			return
