@@ -99,21 +99,46 @@ func cpuTime(b *testing.B, pid int) time.Duration {
 	return time.Duration(total) * 10 * time.Millisecond
 }
 
-// BenchmarkInstant asks for the newest value of a series again and again.
+// BenchmarkInstant asks for the newest value of a series again and again: without a cache, with one, and with Redis, where
+// the answer never is there ("first") or always ("redis"). They take turns.
 func BenchmarkInstant(b *testing.B) {
 	s := openStore(b)
+	server := testenv.StartRedis(b)
+	client := redis.NewClient(&redis.Options{Addr: server.Address, DisableIdentity: true})
+	defer client.Close()
 	end := time.Now().Truncate(15 * time.Second)
 	fill(b, s, end.Add(-10*time.Minute), end)
 	params := url.Values{"query": {`rate(requests_total{instance="host7"}[1m])`}}
-	for name, config := range map[string]cache.Config{"uncached": {}, "remembered": cache.DefaultConfig()} {
-		q := newQuerier(b, setup{remember: true, store: s, config: config})
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if code, body := q.ask(b.Context(), "/api/v1/query", params); code != 200 {
-					b.Fatal(body)
-				}
+	kinds := []struct {
+		name   string
+		setup  setup
+		before func(*querier)
+	}{
+		{"uncached", setup{}, func(*querier) {}},
+		{"first", setup{config: cache.DefaultConfig(), redis: client}, func(q *querier) {
+			q.cache.ForgetAnswers()
+			client.FlushAll(b.Context())
+		}},
+		{"redis", setup{config: cache.DefaultConfig(), redis: client}, func(q *querier) { q.cache.ForgetAnswers() }},
+		{"memory", setup{config: cache.DefaultConfig()}, func(*querier) {}},
+	}
+	queriers, took := make([]*querier, len(kinds)), make([]time.Duration, len(kinds))
+	for i, k := range kinds {
+		k.setup.store, k.setup.remember = s, true
+		queriers[i] = newQuerier(b, k.setup)
+	}
+	for b.Loop() {
+		for i, q := range queriers {
+			kinds[i].before(q)
+			from := time.Now()
+			if code, body := q.ask(b.Context(), "/api/v1/query", params); code != 200 {
+				b.Fatal(body)
 			}
-		})
+			took[i] += time.Since(from)
+		}
+	}
+	for i, k := range kinds {
+		b.ReportMetric(took[i].Seconds()*1000/float64(b.N), "ms/"+k.name)
 	}
 }
 

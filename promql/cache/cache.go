@@ -71,7 +71,7 @@ func New(o Options) *Engine {
 	e := &Engine{Options: o, parser: promql.NewParser(), metrics: newMetrics(o.Registerer)}
 	e.local = newLocal(o.Config.MaxBytes, e.metrics)
 	if o.Redis != nil {
-		e.shared = &shared{client: o.Redis, ttl: o.Config.TTL, logger: o.Logger, metrics: e.metrics, now: o.Now}
+		e.shared = &shared{client: o.Redis, logger: o.Logger, metrics: e.metrics, now: o.Now}
 	}
 	e.changes = changes{reader: o.Changes, now: o.Now, known: map[string]knownChanges{}}
 	e.assembling = make(chan struct{}, max(1, o.Query.MaxConcurrency))

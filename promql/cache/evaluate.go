@@ -162,7 +162,7 @@ func (q *rangeQuery) store(ctx context.Context, l *look, m prom.Matrix) {
 		keys, entries = append(keys, l.keys[i]), append(entries, one)
 	}
 	if e.shared != nil && len(entries) > 0 {
-		e.shared.put(ctx, keys, entries)
+		e.shared.put(ctx, keys, entries, e.Config.TTL)
 	}
 }
 

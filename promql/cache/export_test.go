@@ -7,5 +7,8 @@ func (e *Engine) ForgetChanges() {
 	clear(e.changes.known)
 }
 
+// ForgetAnswers makes the engine forget the answers of the last second.
+func (e *Engine) ForgetAnswers() { e.hot.forget() }
+
 // ForgetLocally empties the memory of the process.
 func (e *Engine) ForgetLocally() { e.local.forget(func(string) bool { return true }) }

@@ -69,18 +69,20 @@ func (h *hot) join(key flightKey) (f *flight, mine bool) {
 	return f, true
 }
 
-// end lets those go on who wait for an evaluation, and keeps its answer where it has one to share.
-func (h *hot) end(f *flight) {
+// end lets those go on who wait for an evaluation that began at a time, and keeps its answer where it has one to share. It
+// reports whether it did.
+func (h *hot) end(f *flight, begun time.Time) bool {
 	close(f.done)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.flights[f.key] != f { // forgotten meanwhile
-		return
+		return false
 	}
 	delete(h.flights, f.key)
 	if f.answer == nil {
-		return
+		return false
 	}
+	f.begun = begun
 	if len(h.answers) >= sweepAt {
 		now := h.now()
 		maps.DeleteFunc(h.answers, func(_ string, old *flight) bool { return now.Sub(old.begun) >= hotAge })
@@ -88,6 +90,7 @@ func (h *hot) end(f *flight) {
 	if old := h.answers[f.key.what]; old == nil && len(h.answers) < maxHot || old != nil && old.begun.Before(f.begun) {
 		h.answers[f.key.what] = f
 	}
+	return true
 }
 
 // forget drops the answers, also those that are on their way.

@@ -58,15 +58,36 @@ func (q *instantQuery) Exec(ctx context.Context) *prom.Result {
 	return q.Query.Exec(ctx) // the other one failed, or is not to be shared
 }
 
-// lead evaluates the query for all who wait for it.
+// lead answers the query for all who wait for it, and for other queriers.
 func (q *instantQuery) lead(ctx context.Context, f *flight) *prom.Result {
-	defer q.engine.hot.end(f)
+	e, key := q.engine, f.key.what+hotSuffix
+	var others hotShared
+	if e.shared != nil && e.hot.near(q.at) {
+		others = e.shared.hot(ctx, key)
+	}
+	if others.vector != nil {
+		q.count(fromShared)
+		f.answer = others.vector
+		e.hot.end(f, e.Now().Add(-others.age))
+		return &prom.Result{Value: others.vector}
+	}
+	res, kept := q.evaluate(ctx, f)
+	if kept && others.atMs > 0 {
+		e.shared.putHot(ctx, key, f.answer, others.atMs)
+	}
+	return res
+}
+
+// evaluate evaluates the query for all who wait for it.
+func (q *instantQuery) evaluate(ctx context.Context, f *flight) (res *prom.Result, kept bool) {
+	begun := q.engine.Now()
+	defer func() { kept = q.engine.hot.end(f, begun) }()
 	q.count(evaluatedNow)
-	res := q.Query.Exec(ctx)
+	res = q.Query.Exec(ctx)
 	if res.Err == nil && len(res.Warnings) == 0 {
 		f.answer = copyOf(res.Value)
 	}
-	return res
+	return res, false
 }
 
 func (q *instantQuery) count(source string) {

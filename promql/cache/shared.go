@@ -25,7 +25,6 @@ const (
 // shared keeps entries in Redis, for all queriers.
 type shared struct {
 	client  redis.Cmdable
-	ttl     time.Duration
 	logger  *slog.Logger
 	metrics *metrics
 	now     func() time.Time
@@ -76,7 +75,7 @@ func unpack(key string, b []byte) (*entry, error) {
 }
 
 // put keeps entries for the others. What fails is computed again by whoever needs it.
-func (s *shared) put(ctx context.Context, keys []string, entries []*entry) {
+func (s *shared) put(ctx context.Context, keys []string, entries []*entry, ttl time.Duration) {
 	if s.paused() {
 		return
 	}
@@ -86,7 +85,7 @@ func (s *shared) put(ctx context.Context, keys []string, entries []*entry) {
 		for i, e := range entries {
 			packed := s2.Encode(nil, e.bytes)
 			s.metrics.sharedBytes.Add(float64(len(packed)))
-			p.Set(ctx, keys[i], packed, s.ttl)
+			p.Set(ctx, keys[i], packed, ttl)
 		}
 		return nil
 	})

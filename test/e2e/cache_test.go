@@ -74,6 +74,15 @@ func TestRememberedAnswers(t *testing.T) {
 	eventually(t, 30*time.Second, "both have the late sample", func() error { return same(changed) })
 	explained(second, `"remembered":161`)
 
+	eventually(t, 30*time.Second, "one answers what the other has evaluated", func() error {
+		newest := "/api/v1/query?query=" + url.QueryEscape(fmt.Sprintf("sum(remembered) + %d", time.Now().UnixNano()%1e6))
+		_, want := request(t, first.url+newest)
+		_, body := request(t, second.url+newest+"&explain=1")
+		if err := contains(body, `"cache":{"result":"hit"`); err != nil {
+			return err
+		}
+		return contains(want, body[strings.Index(body, `"result":[`):strings.Index(body, `,"explain"`)])
+	})
 	server.Kill()
 	if err := same(changed); err != nil {
 		t.Errorf("without Redis: %v", err)
