@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/metricstream/metricstream/internal/failpoint"
+	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/tenant/db"
 )
 
@@ -41,6 +42,14 @@ func (j *Job) clean(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	}
 	failpoint.Hit("erasure/before-verified")
 	if err := j.verify(ctx, &e); err != nil {
+		return e, err
+	}
+	if more, err := j.more(ctx, e); more || err != nil {
+		if err == nil {
+			j.Logger.Warn("more has come of a tenant that is deleted; it is erased too", "erasure", e.ID, "tenant", e.Tenant)
+			e.State = db.ErasureRequested
+			e, err = j.Ledger.SaveErasure(ctx, e)
+		}
 		return e, err
 	}
 	if err := j.writeAgain(ctx, e); err != nil {
@@ -85,6 +94,20 @@ func (j *Job) verify(ctx context.Context, e *db.Erasure) error {
 	}
 	e.Report.Tables = tables
 	return nil
+}
+
+// more tells whether something of a tenant that is deleted has come since: from a receiver that did not hear of it in time.
+func (j *Job) more(ctx context.Context, e db.Erasure) (bool, error) {
+	if !forGood(e) {
+		return false, nil
+	}
+	more := slices.ContainsFunc(e.Report.Tables, func(t db.ErasedTable) bool { return t.After > 0 })
+	err := j.Tables.Find(ctx, e.Tenant, nil, e.Range(), func(keys []store.Key) error { more = more || len(keys) > 0; return nil })
+	if err != nil || more {
+		return more, err
+	}
+	families, err := j.Tables.AllFamilies(ctx, e.Tenant)
+	return len(families) > 0, err
 }
 
 // forGood tells whether an erasure is the first of a tenant that is deleted: nothing of it comes back. When it is done again,

@@ -45,6 +45,7 @@ type world struct {
 	onWait  func()
 
 	onReaders func()
+	onDelete  func() // after series and metadata were removed
 }
 
 type point struct {
@@ -317,6 +318,9 @@ func (w *world) DeleteSeries(_ context.Context, id string) error {
 		}
 		for _, name := range w.families[id] {
 			delete(w.metadata, name)
+		}
+		if w.onDelete != nil {
+			w.onDelete()
 		}
 		return nil
 	})

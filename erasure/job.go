@@ -96,9 +96,6 @@ type Options struct {
 	// any more that it began before. Nil where there is none.
 	Publish func(ctx context.Context) error
 
-	// Grace is how long others may let in what a tenant writes that is disabled.
-	Grace time.Duration
-
 	// Keep is how long after its end an erasure can be done again, because tables were restored from a backup.
 	Keep time.Duration
 

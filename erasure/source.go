@@ -69,7 +69,7 @@ func (s *Source) Leave(ctx context.Context) error {
 // EntryOf returns the entry of the list that an erasure has, without its keys.
 func EntryOf(e db.Erasure) list.Entry {
 	entry := list.Entry{
-		ID: e.ID, Tenant: e.Tenant, Version: fmt.Sprintf("%s %d", e.State, e.Finished.UnixMilli()), Generation: e.Generation, Ends: e.Ends,
+		ID: e.ID, Tenant: e.Tenant, Version: fmt.Sprintf("%s %d %d", e.State, e.Noted.UnixMilli(), e.Finished.UnixMilli()), Generation: e.Generation, Ends: e.Ends,
 		NotedMs: e.Noted.UnixMilli(), Clean: e.State != db.ErasureDeleting, Done: e.State == db.ErasureDone, Range: e.Range(), AllFamilies: e.Whole(), AllGone: e.Report != nil && forGood(e), Families: map[string]bool{},
 	}
 	for _, name := range e.Families {
@@ -97,7 +97,7 @@ func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 	for _, e := range open {
 		switch {
 		case !e.Listed:
-			out = append(out, list.Entry{ID: e.ID, Tenant: e.Tenant, Version: e.State, Pending: true})
+			out = append(out, list.Entry{ID: e.ID, Tenant: e.Tenant, Version: e.State, Pending: true, AllGone: e.Whole()})
 		case e.Topic == s.topic:
 			out = append(out, EntryOf(e))
 		}

@@ -47,12 +47,7 @@ func (j *Job) advance(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 
 // note notes where the log ends: what is before that is erased, what comes later stays.
 func (j *Job) note(ctx context.Context, e db.Erasure) (db.Erasure, error) {
-	if e.Whole() { // the tenant is disabled; others may not know yet
-		if err := j.sleep(ctx, e.Created.Add(j.Grace).Sub(j.Now())); err != nil {
-			return e, err
-		}
-	}
-	// No dead letter that was on its way comes behind the ends, and none goes any more.
+	// No dead letter that was on its way comes behind the ends, nor a write of a tenant that is deleted, and none goes any more.
 	if err := j.publish(ctx, e); err != nil {
 		return e, err
 	}
@@ -96,10 +91,15 @@ func (j *Job) resolve(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	if err != nil {
 		return e, err
 	}
-	if err := j.Ledger.ClearErasureKeys(ctx, e, db.ErasedKeys); err != nil {
+	w := &keyWriter{job: j, erasure: e, kind: db.ErasedKeys}
+	if e.Listed { // more has come of a tenant that is deleted: what was found before stays in the list
+		err = j.Ledger.ErasureKeys(ctx, e.ID, w.kind, func([]byte) error { w.chunk++; return nil })
+	} else {
+		err = j.Ledger.ClearErasureKeys(ctx, e, w.kind)
+	}
+	if err != nil {
 		return e, err
 	}
-	w := &keyWriter{job: j, erasure: e, kind: db.ErasedKeys}
 	if err := j.Tables.Find(ctx, e.Tenant, selectors, e.Range(), func(keys []store.Key) error { return w.add(ctx, keys) }); err != nil {
 		return e, err
 	}
@@ -108,7 +108,11 @@ func (j *Job) resolve(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 		return j.Ledger.FinishErasure(ctx, e)
 	}
 	failpoint.Hit("erasure/before-listed")
-	e.State, e.Listed, e.Report = db.ErasureDeleting, true, &db.ErasureReport{Series: w.n, Tables: []db.ErasedTable{}}
+	e.State, e.Listed = db.ErasureDeleting, true
+	if e.Report == nil {
+		e.Report = &db.ErasureReport{Tables: []db.ErasedTable{}}
+	}
+	e.Report.Series += w.n
 	return j.Ledger.SaveErasure(ctx, e)
 }
 

@@ -54,6 +54,9 @@ type erasedState struct {
 	version uint64
 	entries []*erasedEntry
 
+	// deleted are the tenants that are being deleted.
+	deleted map[string]bool
+
 	// last is, by generation and partition, the end behind which no entry is about a record.
 	last map[string]map[int32]int64
 }
@@ -143,7 +146,7 @@ func (e *Erased) Refresh(ctx context.Context) error {
 // nothing has changed.
 func (s *erasedState) with(entries []list.Entry) (next *erasedState, news []*erasedEntry) {
 	known := map[string]*erasedEntry{}
-	next = &erasedState{version: 1, last: map[string]map[int32]int64{}}
+	next = &erasedState{version: 1, deleted: map[string]bool{}, last: map[string]map[int32]int64{}}
 	if s != nil {
 		next.version = s.version + 1
 		for _, entry := range s.entries {
@@ -159,6 +162,9 @@ func (s *erasedState) with(entries []list.Entry) (next *erasedState, news []*era
 			news = append(news, entry)
 		}
 		next.entries = append(next.entries, entry)
+		if fresh.AllGone && !fresh.Done {
+			next.deleted[fresh.Tenant] = true
+		}
 		next.cover(fresh.Generation, fresh.Ends)
 	}
 	if same {

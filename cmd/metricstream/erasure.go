@@ -33,16 +33,12 @@ func (n *node) addEraser(consumer *kafka.Consumer, erased *kafka.Erased) {
 	if n.parts.metadata == nil {
 		return
 	}
-	grace := time.Duration(0)
-	if n.config.Metadata.DSN != "" { // other processes may receive
-		grace = db.Within
-	}
 	archive := n.parts.log.Archive(n.config.Kafka)
 	archive.LeaveOut(erased, nil)
 	job := erasure.NewJob(erasure.Options{
 		Ledger: n.parts.metadata, Tables: n.parts.store.Eraser(), Answers: n.forgetAnswers(),
 		Log:   &erasedLog{node: n, archive: archive},
-		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Publish, Grace: grace,
+		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Publish,
 		Keep: n.parts.policies.Longest(), Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("erasures", job.Run)

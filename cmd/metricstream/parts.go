@@ -164,8 +164,9 @@ func (n *node) addReceiver(context.Context) error {
 	producer := kafka.NewProducer(n.config.Kafka, n.parts.log.Producer, kafka.ProducerOptions{
 		Partitions: n.parts.log.Partitions, Topic: n.parts.log, Registerer: n.registry,
 	})
-	n.erased().Tell(producer.Forget)
-	n.serveWrites(n.parts.produce.Writer(producer))
+	erased := n.erased()
+	erased.Tell(producer.Forget)
+	n.serveWrites(erased.Guard(n.parts.produce.Writer(producer)))
 	return nil
 }
 

@@ -54,7 +54,7 @@ type Entry struct {
 	Families    map[string]bool
 	AllFamilies bool
 
-	// AllGone says that nothing is left of any of the series.
+	// AllGone says that nothing is left of any of the series, because the tenant is deleted.
 	AllGone bool
 }
 

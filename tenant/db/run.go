@@ -11,11 +11,8 @@ import (
 	"github.com/lib/pq"
 )
 
-// Within is the time within which a change is in force in every process that reaches the database.
-const Within = 5 * time.Second
-
 const (
-	// pollEvery, lookTimeout and statementTimeout are such that it is so.
+	// pollEvery, lookTimeout and statementTimeout are such that a change is in force everywhere within 5 s.
 	pollEvery   = 2 * time.Second
 	lookTimeout = 2 * time.Second
 	flushEvery  = time.Minute
