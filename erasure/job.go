@@ -126,7 +126,7 @@ func NewJob(o Options) *Job {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Job{Options: o, metrics: newMetrics(o.Registerer, o.Now), signs: map[string]sign{}}
+	return &Job{Options: o, metrics: newMetrics(o.Registerer), signs: map[string]sign{}}
 }
 
 const (
@@ -184,7 +184,7 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := j.count(ctx, open); err != nil {
+	if err := j.count(ctx); err != nil {
 		return err
 	}
 	if look {
@@ -211,7 +211,7 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 				return err
 			}
 			e, open[i] = next, next
-			if err := j.count(ctx, open); err != nil {
+			if err := j.count(ctx); err != nil {
 				return err
 			}
 		}
@@ -221,19 +221,12 @@ func (j *Job) cycle(ctx context.Context, looked *time.Time) error {
 }
 
 // count shows how many erasures there are.
-func (j *Job) count(ctx context.Context, open []db.Erasure) error {
+func (j *Job) count(ctx context.Context) error {
 	states, err := j.Ledger.CountErasures(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		j.metrics.show(states)
 	}
-	var since time.Time
-	for _, e := range open {
-		if e.Unfinished() && (since.IsZero() || e.Created.Before(since)) {
-			since = e.Created
-		}
-	}
-	j.metrics.show(states, since)
-	return nil
+	return err
 }
 
 // again begins erasures anew that the tables do not know of, because they were restored from a backup of before, and ends

@@ -130,14 +130,17 @@ func TestItWaitsForTheTables(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := filled()
 		w.written[0] = 9
-		registry := prometheus.NewRegistry()
-		j := w.job(registry)
-		runFor(t, time.Minute, j)
+		runFor(t, time.Minute, w.job(nil))
 		if e := w.erasures["a"]; e.State != db.ErasureWaiting || !strings.Contains(e.Progress, "1 records") || len(w.points[whole]) != 2 {
 			t.Errorf("%+v", e)
 		}
-		if age := testutil.ToFloat64(j.metrics.oldest); age < 60 || age > 61 {
-			t.Errorf("the oldest is %v seconds old", age)
+		registry := prometheus.NewRegistry()
+		if _, err := NewSource(w, "t", db.Reader{}, registry).Erasures(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := "# HELP metricstream_erasure_oldest_unfinished_seconds Age of the oldest request to erase data that is not done; 0 without any.\n# TYPE metricstream_erasure_oldest_unfinished_seconds gauge\nmetricstream_erasure_oldest_unfinished_seconds 60\n"
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+			t.Error(err)
 		}
 		w.written[0], w.later = 10, nil
 		runFor(t, time.Minute, w.job(nil))
@@ -193,7 +196,7 @@ func TestItWaitsForReaders(t *testing.T) {
 // TestAReaderIsKnownBeforeItReads the list: else nobody would wait for it.
 func TestAReaderIsKnownBeforeItReads(t *testing.T) {
 	w := filled()
-	s := NewSource(w, "t", db.Reader{ID: "r", Consumes: true})
+	s := NewSource(w, "t", db.Reader{ID: "r", Consumes: true}, nil)
 	w.failAt = 2 // the version of the list
 	if _, err := s.Erasures(t.Context()); err == nil || w.readers["r"].ID != "r" || w.readers["r"].Version != 0 {
 		t.Errorf("%v, %+v", err, w.readers)

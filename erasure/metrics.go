@@ -12,14 +12,10 @@ import (
 type metrics struct {
 	states   *prometheus.GaugeVec
 	rows     *prometheus.CounterVec
-	oldest   prometheus.GaugeFunc
 	failures prometheus.Counter
-
-	// since is when the oldest request that is not done was made, in Unix milliseconds; 0 without any.
-	since atomic.Int64
 }
 
-func newMetrics(r prometheus.Registerer, now func() time.Time) *metrics {
+func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "metricstream_erasures", Help: "Requests to erase data, by state. Only the process that does the work knows them.",
@@ -31,37 +27,37 @@ func newMetrics(r prometheus.Registerer, now func() time.Time) *metrics {
 			Name: "metricstream_erasure_failures_total", Help: "Steps of erasures that failed; they are tried again.",
 		}),
 	}
-	m.oldest = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "metricstream_erasure_oldest_unfinished_seconds", Help: "Age of the oldest request to erase data that is not done; 0 without any.",
-	}, func() float64 {
-		if since := m.since.Load(); since != 0 {
-			return now().Sub(time.UnixMilli(since)).Seconds()
-		}
-		return 0
-	})
 	if r != nil {
-		r.MustRegister(m.states, m.rows, m.oldest, m.failures)
+		r.MustRegister(m.states, m.rows, m.failures)
 	}
 	return m
 }
 
-// show sets the gauges. since is the time of the oldest request that is not done, zero without any.
-func (m *metrics) show(states map[string]int, since time.Time) {
+// registerOldest shows how old the oldest request is that is not done, also where nobody does the work. since is when it was
+// made, in Unix milliseconds; 0 without any.
+func registerOldest(r prometheus.Registerer, since *atomic.Int64) {
+	if r == nil {
+		return
+	}
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "metricstream_erasure_oldest_unfinished_seconds", Help: "Age of the oldest request to erase data that is not done; 0 without any.",
+	}, func() float64 {
+		if ms := since.Load(); ms != 0 {
+			return time.Since(time.UnixMilli(ms)).Seconds()
+		}
+		return 0
+	}))
+}
+
+// show sets the gauges.
+func (m *metrics) show(states map[string]int) {
 	for _, s := range db.ErasureStates() {
 		m.states.WithLabelValues(s).Set(float64(states[s]))
 	}
-	if since.IsZero() {
-		m.since.Store(0)
-		return
-	}
-	m.since.Store(since.UnixMilli())
 }
 
 // none is show in a process that does not do the work.
-func (m *metrics) none() {
-	m.states.Reset()
-	m.since.Store(0)
-}
+func (m *metrics) none() { m.states.Reset() }
 
 func (m *metrics) erased(r *db.ErasureReport) {
 	for _, t := range r.Tables {

@@ -3,7 +3,10 @@ package erasure
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/store"
@@ -19,15 +22,18 @@ type Source struct {
 	// known are the entries of a version, which are not read again.
 	version int64
 	known   []list.Entry
+	since   atomic.Int64 // when the oldest request was made that is not done, in Unix milliseconds; 0 without any
 
 	// reader is what the ledger was told last, at a time; zero is never.
 	reader   db.Reader
 	reported time.Time
 }
 
-// NewSource returns the source of a topic's list for a reader.
-func NewSource(l Ledger, topic string, r db.Reader) *Source {
-	return &Source{ledger: l, topic: topic, version: -1, reader: r}
+// NewSource returns the source of a topic's list for a reader. The registerer shows how old requests are; nil is none.
+func NewSource(l Ledger, topic string, r db.Reader, registerer prometheus.Registerer) *Source {
+	s := &Source{ledger: l, topic: topic, version: -1, reader: r}
+	registerOldest(registerer, &s.since)
+	return s
 }
 
 // lifeEvery is how often a reader says that it is alive; one that has been silent for silence is waited for no longer.
@@ -94,7 +100,11 @@ func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 		return nil, err
 	}
 	var out []list.Entry
-	for _, e := range open {
+	since := int64(0)
+	for _, e := range open { // oldest first
+		if e.Unfinished() && since == 0 {
+			since = e.Created.UnixMilli()
+		}
 		switch {
 		case !e.Listed:
 			out = append(out, list.Entry{ID: e.ID, Tenant: e.Tenant, Version: e.State, Pending: true, AllGone: e.Whole()})
@@ -103,6 +113,7 @@ func (s *Source) Erasures(ctx context.Context) ([]list.Entry, error) {
 		}
 	}
 	s.version, s.known = version, out
+	s.since.Store(since)
 	return out, nil
 }
 

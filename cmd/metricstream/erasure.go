@@ -23,7 +23,7 @@ func (n *node) erased() *kafka.Erased {
 		return n.parts.erased
 	}
 	reader := n.parts.metadata.NewReader(n.role.consumes)
-	n.parts.erased = kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic, reader), n.logger)
+	n.parts.erased = kafka.NewErased(erasure.NewSource(n.parts.metadata, n.config.Kafka.Topic, reader, n.registry), n.logger)
 	n.stack.Go("the list of erasures", n.parts.erased.Run)
 	return n.parts.erased
 }
@@ -94,7 +94,7 @@ func leaveOut(ctx context.Context, c config.Config, a *kafka.Archive) (*db.DB, e
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err)
 	}
-	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic, d.NewReader(false)), logger)
+	e := kafka.NewErased(erasure.NewSource(d, c.Kafka.Topic, d.NewReader(false), nil), logger)
 	if err := e.Refresh(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot read what was erased, and must not bring it back: %w", err), d.Close())
 	}

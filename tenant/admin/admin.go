@@ -223,6 +223,8 @@ func statusOf(err error) (code int, typ string) {
 		return http.StatusConflict, "conflict"
 	case errors.Is(err, db.ErrForbidden):
 		return http.StatusForbidden, "forbidden"
+	case errors.Is(err, db.ErrNoConsumer):
+		return http.StatusServiceUnavailable, "unavailable"
 	}
 	switch store.KindOf(err) {
 	case store.KindInvalid:
@@ -249,7 +251,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, h handler) {
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	code, typ := statusOf(err)
 	text := err.Error()
-	if code == http.StatusServiceUnavailable {
+	if code == http.StatusServiceUnavailable && !errors.Is(err, db.ErrNoConsumer) {
 		a.logger.ErrorContext(r.Context(), "cannot answer a request of the administration", "path", r.URL.Path, "err", err)
 		text = "the metadata database does not answer; try again later" // the log says why, with hosts and users
 		w.Header().Set("Retry-After", "5")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/metricstream/metricstream/store"
 )
 
 // Reader is a process that reads the log or writes into it, and so has to know what was erased.
@@ -77,4 +79,25 @@ func (d *DB) ForgetReaders(ctx context.Context) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM erasure_readers WHERE seen_ms < $1", d.now().Add(-24*time.Hour).UnixMilli())
 		return err
 	})
+}
+
+// ErrNoConsumer is why an erasure is refused that nobody would do.
+var ErrNoConsumer = store.Limitf("nobody would erase anything: no consumer with this metadata.dsn has been seen in the last hour")
+
+// absence is how long no consumer may have been seen where an erasure is asked for: long enough to restart all of them.
+const absence = time.Hour
+
+// checkConsumer refuses an erasure that nobody would do. With an embedded database the process itself does.
+func (d *DB) checkConsumer(ctx context.Context, tx *sql.Tx) error {
+	if !d.postgres {
+		return nil
+	}
+	var n int
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM erasure_readers WHERE consumes = 1 AND seen_ms >= $1", d.now().Add(-absence).UnixMilli()).Scan(&n); err != nil {
+		return fmt.Errorf("cannot look for a consumer: %w", err)
+	}
+	if n == 0 {
+		return ErrNoConsumer
+	}
+	return nil
 }

@@ -44,6 +44,9 @@ func (d *DB) insertErasure(ctx context.Context, tx *sql.Tx, by Actor, e Erasure)
 	if unfinished >= maxUnfinished {
 		return e, store.Limitf("%d erasures wait already; try again when some are done", unfinished)
 	}
+	if err := d.checkConsumer(ctx, tx); err != nil {
+		return e, err
+	}
 	e.ID, e.Actor, e.State = newErasureID(), by.Name, ErasureRequested
 	e.Created = d.now().UTC().Truncate(time.Millisecond)
 	columns := strings.Split(erasureColumns, ", ")

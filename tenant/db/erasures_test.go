@@ -16,6 +16,7 @@ import (
 func TestErasures(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *backend) {
 		d := b.open(t, newClock())
+		consumed(t, d)
 		ctx := t.Context()
 		other := Actor{Name: "other", Tenants: []string{"b"}}
 		asked := Erasure{Tenant: "a", Selectors: []string{`up{job="x"}`, `{__name__=~"y.*"}`}, Start: time.UnixMilli(1234), Reason: "asked by a person"}
@@ -133,11 +134,47 @@ func TestReaders(t *testing.T) {
 	})
 }
 
+// TestNobodyErases: a request that nobody would do is refused, until a consumer was there.
+func TestNobodyErases(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		clock := newClock()
+		d := b.open(t, clock)
+		ask := func(want bool) {
+			t.Helper()
+			_, err := d.CreateErasure(t.Context(), root, Erasure{Tenant: "a", Selectors: []string{"up"}})
+			if !d.postgres {
+				want = true // the process itself does
+			}
+			if want != (err == nil) || err != nil && (!errors.Is(err, ErrNoConsumer)) {
+				t.Error(err)
+			}
+		}
+		ask(false)
+		for _, consumes := range []bool{false, true} {
+			if err := d.ReportReader(t.Context(), d.NewReader(consumes)); err != nil {
+				t.Fatal(err)
+			}
+			ask(consumes)
+		}
+		clock.forward(2 * time.Hour)
+		ask(false)
+	})
+}
+
+// consumed lets erasures be asked for: a consumer was there.
+func consumed(t *testing.T, d *DB) {
+	t.Helper()
+	if err := d.ReportReader(t.Context(), d.NewReader(true)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestDeleteTenant(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *backend) {
 		d := b.open(t, newClock())
+		consumed(t, d)
 		ctx := t.Context()
 		for _, id := range []string{"a", "b"} {
 			if _, err := d.CreateTenant(ctx, root, id, ""); err != nil {
@@ -207,6 +244,7 @@ func TestDeleteTenant(t *testing.T) {
 func TestOperatorsStay(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *backend) {
 		d := b.open(t, newClock())
+		consumed(t, d)
 		ctx := t.Context()
 		remove := func(meanwhile func()) {
 			t.Helper()

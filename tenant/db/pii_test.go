@@ -151,6 +151,7 @@ func TestPIIFindingsWait(t *testing.T) {
 func TestPIIOfDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *backend) {
 		d := b.open(t, newClock())
+		consumed(t, d)
 		ctx := t.Context()
 		f := NewPIIFindings(d, prometheus.NewRegistry())
 		for _, id := range []string{"a", "b"} {

@@ -188,6 +188,9 @@ func TestErasure(t *testing.T) {
 	}
 	roles := append([]string{"--web.enable-admin-api", "--config.file=" + config}, append(meta, shared...)...)
 	receiver, querier := start(t, "receiver", t.TempDir(), roles...), start(t, "querier", t.TempDir(), roles...)
+	if code, text := post(t, receiver.url+"/api/v1/admin/tsdb/delete_series?match[]=up"); code != http.StatusServiceUnavailable || !strings.Contains(text, "no consumer") {
+		t.Errorf("delete_series that nobody would do: %d %s", code, text)
+	}
 	consumer := start(t, "consumer", t.TempDir(), roles...)
 	e := newErasable()
 	for _, hour := range e.hours() {
