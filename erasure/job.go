@@ -96,7 +96,8 @@ type Options struct {
 	// any more that it began before. Nil where there is none.
 	Publish func(ctx context.Context) error
 
-	// Keep is how long after its end an erasure can be done again, because tables were restored from a backup.
+	// Keep is how long after its end an erasure can be done again, because tables were restored from a backup, or a dead letter
+	// have what it erased.
 	Keep time.Duration
 
 	// Now is the clock; nil is time.Now.

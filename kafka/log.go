@@ -79,6 +79,9 @@ func OpenEmbedded(dir string, cfg Config, logger *slog.Logger, r prometheus.Regi
 	}, nil
 }
 
+// LetterAge is how long the embedded log keeps dead letters. How long Kafka does is a matter of the topic.
+const LetterAge = 30 * 24 * time.Hour
+
 // openFolders opens the log in a folder, and that of the dead letters.
 func openFolders(dir string, cfg Config, logger *slog.Logger, r prometheus.Registerer) (log, dead *embedded.Log, err error) {
 	log, err = embedded.Open(dir, cfg.Embedded, embedded.Options{
@@ -88,7 +91,7 @@ func openFolders(dir string, cfg Config, logger *slog.Logger, r prometheus.Regis
 		return nil, nil, err
 	}
 	letters := embedded.Config{
-		SegmentBytes: 16 << 20, RetentionAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30, SkipCorrupt: cfg.Embedded.SkipCorrupt,
+		SegmentBytes: 16 << 20, RetentionAge: LetterAge, MaxBytes: 1 << 30, SkipCorrupt: cfg.Embedded.SkipCorrupt,
 	}
 	dead, err = embedded.Open(DeadLetterDir(dir), letters, embedded.Options{
 		Topic: cfg.DeadLetterTopic, Partitions: 1, Unconsumed: true, Logger: logger, Registerer: r,

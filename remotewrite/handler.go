@@ -123,6 +123,9 @@ func New(c Config, o Options) *Handler {
 	return h
 }
 
+// Forget makes what was written of a series but its samples be written again with the next of them: it was erased.
+func (h *Handler) Forget(key store.Key) { h.cache.Forget(key) }
+
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.now()

@@ -39,7 +39,7 @@ func (n *node) addEraser(consumer *kafka.Consumer, erased *kafka.Erased) {
 		Ledger: n.parts.metadata, Tables: n.parts.store.Eraser(), Answers: n.forgetAnswers(),
 		Log:   &erasedLog{node: n, archive: archive},
 		Owner: func() bool { return consumer.Has(0) }, Publish: erased.Publish,
-		Keep: n.parts.policies.Longest(), Logger: n.logger, Registerer: n.registry,
+		Keep: max(n.parts.policies.Longest(), kafka.LetterAge), Logger: n.logger, Registerer: n.registry,
 	})
 	n.stack.Go("erasures", job.Run)
 }

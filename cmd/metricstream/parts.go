@@ -12,6 +12,7 @@ import (
 	"github.com/metricstream/metricstream/breaker"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/strongread"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/kafka"
 	"github.com/metricstream/metricstream/pii"
 	"github.com/metricstream/metricstream/promql"
@@ -166,12 +167,13 @@ func (n *node) addReceiver(context.Context) error {
 	})
 	erased := n.erased()
 	erased.Tell(producer.Forget)
-	n.serveWrites(erased.Guard(n.parts.produce.Writer(producer)))
+	handler := n.serveWrites(erased.Guard(n.parts.produce.Writer(producer)))
+	erased.Tell(func(e *list.Entry) { e.Keys.Each(handler.Forget) })
 	return nil
 }
 
-// serveWrites serves remote write into a writer.
-func (n *node) serveWrites(w store.Writer) {
+// serveWrites serves remote write into a writer, by the handler that it returns.
+func (n *node) serveWrites(w store.Writer) *remotewrite.Handler {
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: w, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
 		Grant: n.limitsOf, Quota: n.quota(),
@@ -187,6 +189,7 @@ func (n *node) serveWrites(w store.Writer) {
 		n.mux.Handle("GET "+prefix+"/api/v1/status/rejections", auth.ReadAll, http.HandlerFunc(handler.Rejections))
 		n.mux.Handle("GET "+prefix+"/api/v1/status/ha", auth.ReadAll, http.HandlerFunc(handler.HA))
 	}
+	return handler
 }
 
 // serveLimits serves what a tenant is held to.

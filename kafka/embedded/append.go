@@ -218,5 +218,7 @@ func (l *Log) publish(group []*request, places []place, size int, now time.Time)
 		}
 	}
 	active.size += int64(size)
-	active.newest = now
+	if active.newest = now; active.oldest.IsZero() {
+		active.oldest = now
+	}
 }

@@ -198,6 +198,8 @@ func (s *segment) addFrame(f *frame, pos, size int) error {
 		return fmt.Errorf("log segment %s is damaged at byte %d: offset %d of partition %d follows %d", s.path, pos, f.offset, f.partition, want-1)
 	}
 	s.add(f.partition, pos, size)
-	s.newest = f.time
+	if s.newest = f.time; s.oldest.IsZero() {
+		s.oldest = f.time
+	}
 	return nil
 }

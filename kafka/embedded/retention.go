@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// makeRoom prepares the log for a write: it drops what may go, begins a new segment where the last is full,
-// and refuses the write where max_bytes would be exceeded. Only the leader calls it.
+// makeRoom prepares the log for a write: it drops what may go, begins a new segment where the last is full, or so old that
+// its records may go, and refuses the write where max_bytes would be exceeded. Only the leader calls it.
 func (l *Log) makeRoom(bytes int64) error {
 	active := l.segments[len(l.segments)-1]
-	if active.size+bytes > l.cfg.SegmentBytes && active.size > int64(len(segmentHeader(l.opts.Topic, active.first))) {
+	full := active.size+bytes > l.cfg.SegmentBytes && active.size > int64(len(segmentHeader(l.opts.Topic, active.first)))
+	old := l.cfg.RetentionAge > 0 && !active.oldest.IsZero() && time.Since(active.oldest) > l.cfg.RetentionAge
+	if full || old {
 		if err := l.roll(); err != nil {
 			return err
 		}

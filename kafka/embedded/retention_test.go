@@ -108,6 +108,35 @@ func TestCommittedRecordsStayForTheirAge(t *testing.T) {
 	}
 }
 
+// TestFewRecordsLeaveToo: a log that never fills a segment does not keep its records for ever, restarted or not.
+func TestFewRecordsLeaveToo(t *testing.T) {
+	cfg := small()
+	cfg.RetentionAge = time.Hour
+	dir := t.TempDir()
+	l := open(t, dir, cfg)
+	g := l.ConsumerGroup("g")
+	put(t, l, 0, 3)
+	put(t, l, 3, 3)
+	if n := len(segmentFiles(t, dir)); n != 1 {
+		t.Errorf("%d segments of young records", n)
+	}
+	commitAll(t, l, "g", 6)
+	g.Close()
+	closeLog(t, l)
+	l = open(t, dir, cfg)
+	defer l.ConsumerGroup("g").Close()
+	if s := l.segments[0]; s.oldest.IsZero() || s.oldest.After(s.newest) {
+		t.Errorf("after a restart the segment is of %v to %v", s.oldest, s.newest)
+	}
+	for _, s := range l.segments {
+		s.oldest, s.newest = s.oldest.Add(-2*time.Hour), s.newest.Add(-2*time.Hour)
+	}
+	put(t, l, 6, 3)
+	if oldest, _ := l.bounds(0); oldest != 6 {
+		t.Errorf("the log begins with %d", oldest)
+	}
+}
+
 func TestOffsetsGoOnWhenOldSegmentsAreGone(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, small())

@@ -31,8 +31,8 @@ type segment struct {
 	file file
 	size int64
 
-	// newest is when the last record was written.
-	newest time.Time
+	// oldest and newest are when the first and the last record was written; oldest is zero without any.
+	oldest, newest time.Time
 
 	// gaps says that damaged bytes were passed over, so that offsets may be missing; skipped says how many.
 	gaps    bool

@@ -122,6 +122,16 @@ func (c *Cache) remember(h hash128, s sighting, nowMs int64) {
 	}
 }
 
+// Forget makes the start timestamp and the metadata of a series be written again with its next samples, where it is known: the
+// tables have them no longer.
+func (c *Cache) Forget(key store.Key) {
+	h := c.hashKey(key)
+	if e := c.keys[h.hi%cacheShards].find(h); e != nil {
+		e.value.starts.Store(nil)
+		e.value.metadata.Store(0)
+	}
+}
+
 // Used calls yield with the tenant and the id of each series that was seen at or after a time. It takes no locks that
 // requests wait for.
 func (c *Cache) Used(sinceMs int64, yield func(tenant string, id uint64)) {

@@ -322,6 +322,12 @@ func TestMetadataOf20IsSentOnceAndAgainAfterAnHour(t *testing.T) {
 			r.Commit()
 		}
 	}
+	for _, s := range decode(t, d, V2, body).Batch.Series { // erased
+		d.cache.Forget(s.Key)
+	}
+	if r := decode(t, d, V2, body); len(r.Batch.Metadata) != 1 {
+		t.Errorf("forgotten: got %+v", r.Batch.Metadata)
+	}
 }
 
 func TestMetadataIsBounded(t *testing.T) {

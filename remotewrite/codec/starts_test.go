@@ -50,6 +50,20 @@ func TestStartsOnlyWhereTheyChange(t *testing.T) {
 	}
 }
 
+// TestForgottenSeries: what was written of a series but its samples is written again when it was erased.
+func TestForgottenSeries(t *testing.T) {
+	d := newDecoderOfAnyAge()
+	decode(t, d, V2, startsRequest(t, [2]int64{10, 5})).Commit()
+	r := decode(t, d, V2, startsRequest(t, [2]int64{20, 5}))
+	if len(r.Batch.Starts) > 0 {
+		t.Errorf("known: %v", r.Batch.Starts)
+	}
+	d.cache.Forget(r.Batch.Series[0].Key)
+	if diff := cmp.Diff([][2]int64{{30, 5}}, startRows(decode(t, d, V2, startsRequest(t, [2]int64{30, 5})))); diff != "" {
+		t.Errorf("want -, got +\n%s", diff)
+	}
+}
+
 // TestStartsOf10 checks that a series that changes to 1.0 has no start from there on, and that a series that was
 // never sent by 2.0 has no rows.
 func TestStartsOf10(t *testing.T) {
