@@ -5,7 +5,7 @@
 #
 # `make bench` compares with VictoriaMetrics and Prometheus where those are installed.
 # `make chaos` kills processes at every crash point and writes what became of the samples into README.md; FOR=1h goes on
-# for an hour.
+# for an hour. It also has two receivers share a limit for a minute.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w \
@@ -39,6 +39,7 @@ FOR ?= 0s
 
 chaos: fetch
 	go test ./test/chaos -count=1 -v -timeout 0 -for $(FOR) -table ../../README.md
+	go test ./test/e2e -count=1 -v -run TestReceiversShareALimit -limit-window 1m
 
 # The page of all metrics, made anew from what the roles register.
 metrics:
