@@ -214,9 +214,9 @@ func TestReadSeveralTenants(t *testing.T) {
 		"/api/v1/labels":                     {`"data":["__name__","__tenant_id__","i","job"]`},
 		"/api/v1/label/__tenant_id__/values": {`"data":["a","b"]`},
 		"/api/v1/label/job/values?match[]=" + url.QueryEscape(`up{__tenant_id__=~"b|c"}`): {`"data":["b"]`},
-		"/federate?match[]=up":             {`__tenant_id__="a"`, `__tenant_id__="b"`},
-		"/api/v1/metadata":                 {`"data":{}`},
-		"/api/v1/query_exemplars?query=up": {`"data":[]`},
+		"/federate?match[]=up": {`__tenant_id__="a"`, `__tenant_id__="b"`},
+		"/api/v1/metadata":     {`"data":{}`},
+		"/api/v1/query_exemplars?query=up&start=" + at + "&end=" + at:                {`"data":[]`},
 		"/prometheus/api/v1/query?query=" + url.QueryEscape(`up{__tenant_id__="c"}`): {`"result":[]`},
 	} {
 		code, body := request(t, with(both, l.url)+path, "X-Scope-OrgID", "b|a", "X-Read-Consistency", "strong")
