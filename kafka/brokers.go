@@ -78,7 +78,7 @@ func connect(ctx context.Context, cfg Config, logger *slog.Logger) (sarama.Clien
 			return client, nil
 		}
 		if !told {
-			logger.Warn("cannot reach Kafka yet, trying again", "brokers", cfg.Brokers, "err", err)
+			logger.Warn("cannot reach Kafka yet (kafka.brokers, kafka.tls, kafka.sasl), trying again", "brokers", cfg.Brokers, "err", err)
 			told = true
 		}
 		select {

@@ -31,7 +31,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 		name = "PostgreSQL"
 		changes = n.breaker(name, unavailable)
 	}
-	err := n.retry(ctx, "the metadata database", func() (err error) {
+	err := n.retry(ctx, theMetadata, func() (err error) {
 		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Changes: changes, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
@@ -47,7 +47,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 		return err
 	}
 	if n.config.Auth.Enabled {
-		if err := n.retry(ctx, "the metadata database", func() error { return n.makeFirstKey(ctx) }); err != nil {
+		if err := n.retry(ctx, theMetadata, func() error { return n.makeFirstKey(ctx) }); err != nil {
 			return err
 		}
 	}

@@ -134,7 +134,7 @@ func knowsErased(ctx context.Context, tables *clickhouse.Store, metadata *db.DB)
 // guardErased refuses to consume Kafka where what was erased is not known, and goes on looking where there is no metadata
 // database: others may begin to erase. The consumer of an embedded log begins where its tables are, so nothing comes back.
 func (n *node) guardErased(ctx context.Context) error {
-	err := n.retry(ctx, "ClickHouse", func() error { return knowsErased(ctx, n.parts.store, n.parts.metadata) })
+	err := n.retry(ctx, theTables, func() error { return knowsErased(ctx, n.parts.store, n.parts.metadata) })
 	if len(n.config.Kafka.Brokers) == 0 {
 		if permanent(err) {
 			n.logger.Error("what was erased is not known any more; the log must not be replayed", "err", err)

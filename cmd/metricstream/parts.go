@@ -73,7 +73,7 @@ func (n *node) openStore(ctx context.Context) error {
 		c.DSN = dsn
 	}
 	reads := n.breaker("ClickHouse", clickhouse.Unreachable)
-	err := n.retry(ctx, "ClickHouse", func() (err error) {
+	err := n.retry(ctx, theTables, func() (err error) {
 		n.parts.store, err = clickhouse.Open(ctx, c, clickhouse.Options{
 			Reads: reads, History: n.parts.policies.History, Logger: n.logger, Registerer: n.registry,
 		})

@@ -21,7 +21,7 @@ func (n *node) openPrivacy(ctx context.Context) error {
 		n.parts.found = func(tenant string, found map[codec.Found]int) { findings.Add(listFound(tenant, found)...) }
 		n.stack.Go("findings of personal data", findings.Run)
 		if len(o.Secret) == 0 {
-			err := n.retry(ctx, "the metadata database", func() (err error) {
+			err := n.retry(ctx, theMetadata, func() (err error) {
 				o.Secret, err = metadata.PIISecret(ctx)
 				return err
 			})

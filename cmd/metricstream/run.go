@@ -150,6 +150,12 @@ func registerProcess(r prometheus.Registerer) {
 	)
 }
 
+// What a start waits for, with the keys that say where it is.
+const (
+	theMetadata = "the metadata database (metadata.dsn)"
+	theTables   = "ClickHouse (clickhouse.dsn, clickhouse.tls)"
+)
+
 // retry calls open until it succeeds or ctx ends: on a cluster the other side may come up later.
 func (n *node) retry(ctx context.Context, what string, open func() error) error {
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {

@@ -139,7 +139,7 @@ func (r *shadowReplay) record(ctx context.Context, span, rest kafka.Span, leftOu
 		s.LeftOut += leftOut
 		changed = append(changed, *s)
 	}
-	return r.node.retry(ctx, "ClickHouse", func() error { return r.shadow.SetSpans(ctx, r.archive.Topic(), changed) })
+	return r.node.retry(ctx, theTables, func() error { return r.shadow.SetSpans(ctx, r.archive.Topic(), changed) })
 }
 
 // arrivalMargin is how far a sample's time may be ahead of the time of its record, beside what receivers allow: clocks

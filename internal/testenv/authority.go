@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -121,4 +122,38 @@ func (a *Authority) Client(t testing.TB) *tls.Config {
 		t.Fatal(err)
 	}
 	return &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{own}}
+}
+
+// Before returns an address that speaks TLS 1.3 with clients that have a certificate of the authority, and goes on to another
+// in plain: for servers that do not speak TLS themselves.
+func (a *Authority) Before(t testing.TB, address string) string {
+	t.Helper()
+	own, err := tls.LoadX509KeyPair(filepath.Join(a.Dir, "server.crt"), filepath.Join(a.Dir, "server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS13,
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", address)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go func() { io.Copy(out, in); out.Close() }()
+			go func() { io.Copy(in, out); in.Close() }()
+		}
+	}()
+	return listener.Addr().String()
 }

@@ -1,9 +1,6 @@
 package clickhouse_test
 
 import (
-	"crypto/tls"
-	"io"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -25,7 +22,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = endTLS(t, authority, u.Host)
+	u.Host = authority.Before(t, u.Host)
 	cfg.DSN = u.String()
 	file := func(name string) string { return filepath.Join(authority.Dir, name) }
 	cfg.TLS = &config.TLSConfig{CAFile: file("ca.crt"), CertFile: file("client.crt"), KeyFile: file("client.key")}
@@ -50,37 +47,4 @@ func TestTLS(t *testing.T) {
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "clickhouse.tls") {
 		t.Errorf("a file that is not there: %v", err)
 	}
-}
-
-// endTLS returns an address that speaks TLS and goes on to another in plain.
-func endTLS(t *testing.T, a *testenv.Authority, to string) string {
-	t.Helper()
-	own, err := tls.LoadX509KeyPair(filepath.Join(a.Dir, "server.crt"), filepath.Join(a.Dir, "server.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS13,
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", to)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go func() { io.Copy(out, in); out.Close() }()
-			go func() { io.Copy(in, out); in.Close() }()
-		}
-	}()
-	return listener.Addr().String()
 }

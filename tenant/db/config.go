@@ -3,6 +3,7 @@ package db
 import (
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/metricstream/metricstream/internal/dsn"
 )
@@ -27,6 +28,23 @@ func (c Config) Validate() error {
 	u, err := url.Parse(c.DSN)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Host == "" {
 		return fmt.Errorf("metadata.dsn: is not a PostgreSQL database, such as postgres://user:password@host:5432/database")
+	}
+	return checkFiles(u.Query())
+}
+
+// checkFiles refuses files that cannot be read, which do not get better by waiting.
+func checkFiles(q url.Values) error {
+	if q.Get("sslinline") == "true" {
+		return nil // they are no files
+	}
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey"} {
+		path := q.Get(name)
+		if path == "" || path == "system" {
+			continue
+		}
+		if _, err := os.ReadFile(path); err != nil {
+			return fmt.Errorf("metadata.dsn: %s cannot be read: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func TestConfig(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"mysql://host/d", "host=localhost password=secret", "postgres:///d", "postgres://u:secret@host:x/d"} {
+	for _, bad := range []string{"postgres://a:secret@h/db?sslrootcert=/nowhere/ca.crt", "mysql://host/d", "host=localhost password=secret", "postgres:///d", "postgres://u:secret@host:x/d"} {
 		err := (Config{DSN: bad}).Validate()
 		if err == nil || !strings.Contains(err.Error(), "metadata.dsn") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v", bad, err)

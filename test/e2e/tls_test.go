@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,5 +64,91 @@ remote_write:
 	})
 	if resp, err := http.Get(n.url + "/-/healthy"); err == nil && resp.StatusCode == http.StatusOK {
 		t.Error("answered without TLS")
+	}
+}
+
+// secured are Kafka, ClickHouse, PostgreSQL and Redis that speak only TLS, with clients that have a certificate.
+type secured struct {
+	authority                *testenv.Authority
+	kafka, clickhouse, redis string
+	metadata                 string
+}
+
+// configure writes a configuration that trusts the authority in a folder for one part, and the right one for the others.
+func (s secured) configure(t *testing.T, part, folder string) string {
+	t.Helper()
+	files := func(name string) string {
+		trusted := s.authority.Dir
+		if name == part {
+			trusted = folder
+		}
+		return fmt.Sprintf("{ca_file: '%s/ca.crt', cert_file: '%[2]s/client.crt', key_file: '%[2]s/client.key'}", trusted, s.authority.Dir)
+	}
+	metadata := s.metadata
+	if part == "metadata" {
+		metadata = strings.Replace(metadata, "sslrootcert="+url.QueryEscape(s.authority.Dir), "sslrootcert="+url.QueryEscape(folder), 1)
+	}
+	text := fmt.Sprintf(`
+auth: {enabled: true}
+kafka:
+  brokers: ['%s']
+  topic: tls
+  tls: %s
+  sasl: {mechanism: SCRAM-SHA-512, username: %s, password: '%s'}
+clickhouse: {dsn: '%s', tls: %s}
+redis: {address: '%s', tls: %s}
+metadata: {dsn: '%s'}
+remote_write: {ha: {enabled: true}}
+`, s.kafka, files("kafka"), testenv.KafkaUser, testenv.KafkaPassword, s.clickhouse, files("clickhouse"), s.redis, files("redis"), metadata)
+	path := filepath.Join(t.TempDir(), "secured.yml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "--config.file=" + path
+}
+
+// TestTLSBehind has each role speak TLS to all that it depends on: a sample goes through. An authority whose file is not there
+// is refused, and for servers of another authority than the trusted one a start waits; both name the key.
+func TestTLSBehind(t *testing.T) {
+	t.Parallel()
+	a := testenv.NewAuthority(t)
+	tables, err := url.Parse(clickhouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables.Host = a.Before(t, tables.Host)
+	s := secured{authority: a, clickhouse: tables.String(), kafka: testenv.StartSecureKafka(t, a).SecureAddress,
+		redis: testenv.StartSecureRedis(t, a).Address, metadata: testenv.StartSecurePostgres(t, a).DSN}
+	config := s.configure(t, "", "")
+	receiver := start(t, "receiver", t.TempDir(), config)
+	operator := firstKey(t, receiver)
+	consumer, querier := start(t, "consumer", t.TempDir(), config), start(t, "querier", t.TempDir(), config)
+	now := time.Now().UnixMilli()
+	if code := postSamples(with(operator, receiver.url), "", now, 1, 1, map[string]string{"__name__": "secured", "cluster": "c", "__replica__": "a"}); code != http.StatusNoContent {
+		t.Fatalf("write answered %d", code)
+	}
+	eventually(t, time.Minute, "the sample", func() error { return count(with(operator, querier.url), "secured", now, 1) })
+	for n, want := range map[*node]string{
+		receiver: "map[Kafka:up closed PostgreSQL:up closed Redis:up closed]",
+		consumer: "map[ClickHouse:up closed Kafka:up closed PostgreSQL:up closed Redis:up closed]",
+		querier:  "map[ClickHouse:up closed PostgreSQL:up closed Redis:up closed]",
+	} {
+		if got := fmt.Sprint(dependencies(t, with(operator, n.url))); got != want {
+			t.Errorf("the dependencies are %s, want %s", got, want)
+		}
+	}
+
+	for part, key := range map[string]string{"kafka": "kafka.tls", "clickhouse": "clickhouse.tls", "metadata": "metadata.dsn", "redis": "redis.tls"} {
+		command(t, false, []string{"all", "--web.listen-address=" + testenv.FreeAddress(t), "--storage.path=" + t.TempDir(), s.configure(t, part, "/nowhere")}, key, "/nowhere/ca.crt")
+	}
+	// The server's certificate may be the one that is wrong, and be replaced.
+	other := testenv.NewAuthority(t)
+	for part, key := range map[string]string{"kafka": "kafka.tls", "clickhouse": "clickhouse.tls", "metadata": "metadata.dsn"} {
+		n := launch(t, "all", t.TempDir(), s.configure(t, part, other.Dir))
+		eventually(t, readyWithin, part+" not to be trusted", func() error {
+			printed, err := os.ReadFile(n.Log)
+			return errors.Join(err, contains(string(printed), key), contains(string(printed), "certificate signed by unknown authority"), status(n.url+"/-/ready", http.StatusServiceUnavailable))
+		})
+		n.Kill()
 	}
 }
