@@ -190,6 +190,19 @@ func (q *querier) selection(ctx context.Context, matchers []*labels.Matcher) sto
 }
 
 func (q *querier) readSamples(ctx context.Context, s store.Selection, planned *plan.Selector) ([]storage.Series, error) {
+	found, err := q.findSamples(ctx, s, planned)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]storage.Series, len(found))
+	for i, d := range found {
+		list[i] = &series{d}
+	}
+	return list, nil
+}
+
+// findSamples reads raw samples.
+func (q *querier) findSamples(ctx context.Context, s store.Selection, planned *plan.Selector) ([]*store.SeriesData, error) {
 	var found []*store.SeriesData
 	err := q.reader.Select(ctx, s, func(d *store.SeriesData) error {
 		found = append(found, d)
@@ -206,14 +219,7 @@ func (q *querier) readSamples(ctx context.Context, s store.Selection, planned *p
 	if err != nil {
 		return nil, err
 	}
-	if err := q.setResetHints(ctx, s, found); err != nil {
-		return nil, err
-	}
-	list := make([]storage.Series, len(found))
-	for i, d := range found {
-		list[i] = &series{d}
-	}
-	return list, nil
+	return found, q.setResetHints(ctx, s, found)
 }
 
 func (q *querier) readLabels(ctx context.Context, s store.Selection) ([]storage.Series, error) {

@@ -30,10 +30,22 @@ type tierRead struct {
 	raw      []labels.Labels // series that have to be read from raw
 	warnings annotations.Annotations
 	values   []float64 // space
+
+	// at says which of the windows a time takes its value from, where the answer is approximate.
+	at func(i int) int
 }
 
 // readTier returns the series that the engine gets for a selector of a plan.
 func (q *querier) readTier(ctx context.Context, sel *plan.Selector, s store.Selection) ([]storage.Series, annotations.Annotations, error) {
+	s.Matchers = sel.Matchers
+	if sel.Approximate != nil {
+		return q.readApproximate(ctx, sel, s)
+	}
+	return q.readRows(ctx, sel, s)
+}
+
+// readRows computes the series from rows of the tier.
+func (q *querier) readRows(ctx context.Context, sel *plan.Selector, s store.Selection) ([]storage.Series, annotations.Annotations, error) {
 	t := &tierRead{q: q, sel: sel, tenant: s.Tenant}
 	columns := rollup.LastColumns | rollup.StaleColumn
 	if !sel.Instant() {
@@ -42,30 +54,44 @@ func (q *querier) readTier(ctx context.Context, sel *plan.Selector, s store.Sele
 			return nil, nil, fmt.Errorf("cannot compute %s from rows: no kernel knows it", sel.Function)
 		}
 		columns = t.function.Columns
+		times, rangeMs := sel.Times, sel.RangeMs
+		if a := sel.Approximate; a != nil {
+			times, t.at = a.Grid(times, sel.Tier.StepMs())
+			rangeMs = a.RangeMs
+		}
 		t.windows = kernel.Windows{
-			FirstMs: sel.Times.FirstMs, StepMs: sel.Times.StepMs, Count: sel.Times.Count,
-			RangeMs: sel.RangeMs, BucketMs: sel.Tier.StepMs(),
+			FirstMs: times.FirstMs, StepMs: times.StepMs, Count: times.Count, RangeMs: rangeMs, BucketMs: sel.Tier.StepMs(),
 		}
-		t.values = make([]float64, sel.Times.Count)
-		switch {
-		case sel.Function == "absent_over_time":
-			t.present = t.newGrid(labels.EmptyLabels())
-		case sel.Group != nil:
-			t.groups = newGroups(sel)
-		}
+		t.values = make([]float64, times.Count)
 	}
-	s.Matchers = sel.Matchers
+	t.begin()
 	if err := q.selectRows(ctx, sel, s, columns, t.add); err != nil {
 		return nil, nil, err
 	}
 	if err := t.addRaw(ctx, s); err != nil {
 		return nil, nil, err
 	}
+	return t.end()
+}
+
+// begin makes room for what is made of all series.
+func (t *tierRead) begin() {
+	switch {
+	case t.sel.Instant():
+	case t.sel.Function == "absent_over_time":
+		t.present = t.newGrid(labels.EmptyLabels())
+	case t.sel.Group != nil:
+		t.groups = newGroups(t.sel)
+	}
+}
+
+// end returns what was made.
+func (t *tierRead) end() ([]storage.Series, annotations.Annotations, error) {
 	switch {
 	case t.present != nil:
 		t.list = append(t.list, t.present)
 	case t.groups != nil:
-		t.list = append(t.list, t.groups.series(sel.Negated)...)
+		t.list = append(t.list, t.groups.series(t.sel.Negated)...)
 	}
 	return t.list, t.warnings, nil
 }
@@ -86,6 +112,8 @@ func (t *tierRead) add(s *rollup.Series) error {
 		return err
 	}
 	switch {
+	case t.sel.Instant() && t.sel.Approximate != nil:
+		return t.addLastBuckets(s)
 	case t.sel.Instant():
 		return t.addInstant(s)
 	case len(s.Histograms) > 0 && anySample(&s.Rows):
@@ -100,6 +128,9 @@ func (t *tierRead) add(s *rollup.Series) error {
 			t.raw = append(t.raw, s.Labels)
 			return nil
 		}
+		if t.at != nil {
+			g.Values, g.Histograms = t.pick(g.Values, g.Histograms)
+		}
 		t.annotate(s.Labels, g.Values, warnings)
 		t.put(s.Labels, g.Values, g.Histograms)
 		return nil
@@ -107,6 +138,12 @@ func (t *tierRead) add(s *rollup.Series) error {
 	warnings, ok := t.function.Floats(t.values, &s.Rows, t.windows)
 	if !ok {
 		t.raw = append(t.raw, s.Labels)
+		return nil
+	}
+	if t.at != nil {
+		picked, _ := t.pick(t.values, nil)
+		t.annotate(s.Labels, picked, warnings)
+		t.put(s.Labels, picked, nil)
 		return nil
 	}
 	t.annotate(s.Labels, t.values, warnings)
@@ -210,13 +247,21 @@ func (q *querier) selectRows(ctx context.Context, sel *plan.Selector, s store.Se
 		return errNoTiers
 	}
 	span := rollup.Span{FromMs: sel.BeginMs(), ToMs: sel.EndMs()}
+	if sel.Approximate != nil {
+		step := sel.Tier.StepMs()
+		from := sel.Times.FirstMs/step*step - max(sel.RangeMs, sel.Approximate.RangeMs)
+		span = rollup.Span{FromMs: from / step * step, ToMs: sel.EndMs() / step * step}
+	}
 	if sel.Instant() {
 		// The first bucket may begin before the lookback, and the first histogram is compared with the one before it.
 		step := sel.Tier.StepMs()
 		span.FromMs = (span.FromMs - previousWindowMs) / step * step
 	}
 	read := rollup.Read{}
-	windows := rollup.Windows{FirstMs: sel.Times.FirstMs, StepMs: sel.Times.StepMs, RangeMs: sel.RangeMs}
+	var windows rollup.Windows
+	if sel.Approximate == nil {
+		windows = rollup.Windows{FirstMs: sel.Times.FirstMs, StepMs: sel.Times.StepMs, RangeMs: sel.RangeMs}
+	}
 	err := q.tiers.SelectSpan(ctx, rollup.Selection{Selection: s, Tier: sel.Tier, Columns: c, Windows: windows, Read: &read}, span, yield)
 	sel.Read.Rows.Add(read.Rows)
 	sel.Read.RawSamples.Add(read.Samples)

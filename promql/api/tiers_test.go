@@ -76,7 +76,8 @@ func TestResolution(t *testing.T) {
 		{"1h", "rate(requests_total[1h])", 20, 22, 422, "nothing of the time is complete in it", ""},
 		{"2h", "up", 8, 12, 400, "is no resolution", ""},
 		{"", "quantile_over_time(0.9, requests_total[1h])", 4, 12, 200,
-			`"warnings":["PromQL warning: requests_total[1h]: raw samples from 2024-10-04T03:00:00Z to 2024-10-04T06:00:00Z have expired, and no tier can answer it exactly: no tier has what quantile_over_time needs"]`, `"tier":"raw"`},
+			`"warnings":["PromQL warning: requests_total[1h]: answered approximately from tier 1m until 2024-10-04T06:00:00Z: quantile_over_time of the last sample of each 1m"]`,
+			`"approximate":"answered approximately from tier 1m until`},
 		{"", "rate(requests_total[1h])", 1, 12, 200, `"result":[{`, `"tier":"1h"`},
 	} {
 		form := url.Values{

@@ -33,16 +33,25 @@ func (a route) and(b route) route {
 }
 
 // choose decides on the route of the selector: of those that are exact and see the most, the one that reads the
-// least, and of equal ones the coarsest.
+// least, and of equal ones the coarsest. Only where each of them misses what a tier has the answer may be approximate.
 func (s *Selector) choose(force Resolution, covered []rollup.Coverage) error {
 	if force != Auto {
 		return s.take(force.tier(), covered)
 	}
+	best := s.exact(covered)
+	s.follow(best)
+	if len(best.missing) > 0 {
+		s.approximate(best, covered)
+	}
+	return nil
+}
+
+// exact returns the best of the routes that are exact, and notes why it is no coarser one.
+func (s *Selector) exact(covered []rollup.Coverage) route {
 	best := s.raw(covered)
 	if s.rawOnly != "" {
 		s.Why = s.rawOnly
-		s.follow(best)
-		return nil
+		return best
 	}
 	for _, tier := range []rollup.Tier{rollup.Minute, rollup.Hour} {
 		r, why := s.route(tier, covered)
@@ -55,8 +64,7 @@ func (s *Selector) choose(force Resolution, covered []rollup.Coverage) error {
 			s.because(tier, why)
 		}
 	}
-	s.follow(best)
-	return nil
+	return best
 }
 
 // because notes why a tier that is coarser than the one chosen so far was not taken.

@@ -26,6 +26,9 @@ type SelectorExplanation struct {
 	Why     string `json:"why,omitempty"`
 	Missing string `json:"missing,omitempty"`
 
+	// Approximate says how times are answered at which no exact route sees all that a tier has.
+	Approximate string `json:"approximate,omitempty"`
+
 	// From and To bound the time that is looked at; Covered are the parts of it in which the tier is complete. Where it
 	// is not, rows are folded of raw samples.
 	From    string      `json:"from"`
@@ -46,10 +49,13 @@ func (p *Plan) Explain() Explanation {
 			From: clock(s.BeginMs()), To: clock(s.EndMs()), Covered: [][2]string{},
 			Series: s.Read.Series.Load(), RowsRead: s.Read.Rows.Load(), RawSamples: s.Read.RawSamples.Load(),
 		}
+		if s.Approximate != nil {
+			one.Approximate = s.Approximate.How
+		}
 		if s.Ragged {
 			one.Ends = "raw"
 		}
-		if s.Group != nil && s.Tier.StepMs() > 0 {
+		if s.Group != nil && s.replaced() {
 			one.Aggregation = s.Group.Op.String()
 		}
 		for _, span := range s.Covered {

@@ -132,6 +132,9 @@ func routes(t *testing.T, out *strings.Builder, text, kind string) {
 		if s.Why != "" {
 			fmt.Fprintf(out, "; not %s", s.Why)
 		}
+		if s.Approximate != nil {
+			fmt.Fprintf(out, "; WARNS %s", s.Approximate.How)
+		}
 		if s.Missing != "" {
 			fmt.Fprintf(out, "; WARNS %s", s.Missing)
 		}

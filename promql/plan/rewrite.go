@@ -3,7 +3,6 @@ package plan
 import (
 	"time"
 
-	"github.com/metricstream/metricstream/store/rollup"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -31,7 +30,7 @@ func (p *Plan) rewrite(expr parser.Expr) parser.Expr {
 		n.Expr = p.rewrite(n.Expr)
 	case *parser.Call:
 		for _, s := range p.Selectors {
-			if s.call == n && s.Tier != rollup.Raw {
+			if s.call == n && s.replaced() {
 				return s.replace()
 			}
 		}
@@ -45,7 +44,7 @@ func (p *Plan) rewrite(expr parser.Expr) parser.Expr {
 // grouped returns the selector behind a replaced call that has an aggregation above it.
 func (p *Plan) grouped(expr parser.Expr) *Selector {
 	for _, s := range p.Selectors {
-		if s.Group != nil && s.Tier != rollup.Raw && containsNode(expr, s.node) {
+		if s.Group != nil && s.replaced() && containsNode(expr, s.node) {
 			return s
 		}
 	}

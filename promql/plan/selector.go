@@ -38,6 +38,9 @@ type Selector struct {
 	// Why says why a coarser tier, or raw, was not taken, Missing what the route cannot see.
 	Why, Missing string
 
+	// Approximate, where not nil, says how times are answered at which no exact route sees all.
+	Approximate *Approximate
+
 	// Covered are the spans of the needed time in which the rows of the tier are complete.
 	Covered []rollup.Span
 
@@ -48,7 +51,7 @@ type Selector struct {
 	Expired string
 
 	// Read counts what was read for it.
-	Read Read
+	Read *Read
 
 	node   *parser.VectorSelector
 	pos    posrange.PositionRange // of the node
@@ -58,6 +61,9 @@ type Selector struct {
 	// skipBuckets says that functions above need the counts and sums of histograms only.
 	skipBuckets bool
 	rawOnly     string
+
+	// lasts says that it is only the function that no tier knows.
+	lasts bool
 }
 
 // Read counts what was read, while and after the query runs.
@@ -72,6 +78,11 @@ type Group struct {
 
 // Instant reports whether it is an instant selector, not a call on ranges.
 func (s *Selector) Instant() bool { return s.Function == "" }
+
+// replaced reports whether an instant selector stands for the call.
+func (s *Selector) replaced() bool {
+	return s.call != nil && s.Tier != rollup.Raw && (s.Approximate == nil || !s.Approximate.Lasts)
+}
 
 // CountsOnly reports whether the engine reads nothing but counts and sums of histograms for it.
 func (s *Selector) CountsOnly() bool { return s.skipBuckets }

@@ -31,6 +31,9 @@ type place struct {
 	// raw says why everything below has to be read from raw; subquery that there is one above.
 	raw      string
 	subquery bool
+
+	// lasts says that raw is only for the function right above.
+	lasts bool
 }
 
 func selectors(expr parser.Expr, q Query) []*Selector {
@@ -73,10 +76,13 @@ func (w *walker) call(n *parser.Call, p place) {
 	case name == "start_timestamp":
 		p.raw = "start timestamps of samples"
 	}
+	p.lasts = !tiered[name] && p.raw == ""
 	for _, arg := range n.Args {
 		m, ok := arg.(*parser.MatrixSelector)
 		if !ok {
-			w.walk(arg, p)
+			below := p
+			below.lasts = false
+			w.walk(arg, below)
 			continue
 		}
 		if !tiered[name] {
@@ -113,7 +119,7 @@ func (p place) pinned() place {
 }
 
 func (w *walker) selector(n *parser.VectorSelector, call *parser.Call, rangeMs int64, p place) {
-	s := &Selector{Text: n.String(), Matchers: n.LabelMatchers, RangeMs: rangeMs, Pos: n.PosRange, node: n, pos: n.PosRange, call: call}
+	s := &Selector{Text: n.String(), Matchers: n.LabelMatchers, RangeMs: rangeMs, Read: &Read{}, Pos: n.PosRange, node: n, pos: n.PosRange, call: call}
 	s.skipBuckets = n.SkipHistogramBuckets
 	times := p.times
 	if n.Timestamp != nil {
@@ -125,6 +131,7 @@ func (w *walker) selector(n *parser.VectorSelector, call *parser.Call, rangeMs i
 		s.matrix = *call.Args[indexOfRange(call)].(*parser.MatrixSelector)
 		s.Function, s.Text, s.Pos = call.Func.Name, s.matrix.String(), s.matrix.PositionRange()
 	}
+	s.lasts = p.lasts && !n.Anchored && !n.Smoothed && s.Times.Count > 0 && s.BeginMs() >= 0 && !(p.subquery && n.Timestamp != nil)
 	switch {
 	case p.raw != "":
 		s.rawOnly = p.raw

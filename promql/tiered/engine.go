@@ -124,10 +124,14 @@ func (q *Query) Plan() *plan.Plan { return q.plan }
 // String returns the text of the query.
 func (q *Query) String() string { return q.text }
 
-// Exec runs the query. What the answer cannot see because raw samples have expired is among its warnings.
+// Exec runs the query. What the answer cannot see because raw samples have expired, and what is approximate
+// because of it, is among its warnings.
 func (q *Query) Exec(ctx context.Context) *prom.Result {
 	res := q.Query.Exec(plan.NewContext(ctx, q.plan))
 	for _, s := range q.plan.Selectors {
+		if s.Approximate != nil {
+			res.Warnings.Add(fmt.Errorf("%w: %s: %s", annotations.PromQLWarning, s.Text, s.Approximate.How))
+		}
 		if s.Missing != "" {
 			res.Warnings.Add(fmt.Errorf("%w: %s: %s", annotations.PromQLWarning, s.Text, s.Missing))
 		}

@@ -15,8 +15,8 @@ import (
 	"github.com/metricstream/metricstream/store/rollup"
 )
 
-// TestUnalignedWindowOverExpiredRaw: a window that begins inside a bucket whose raw samples have expired is answered from
-// the bucket's end on, exactly as if no sample were there before, and a warning names the tier and the time that is missing.
+// TestUnalignedWindowOverExpiredRaw: a long window that begins inside a bucket whose raw samples have expired is answered
+// from the bucket's end on, exactly as if no sample were there before, and a warning names the tier and the time that is missing.
 func TestUnalignedWindowOverExpiredRaw(t *testing.T) {
 	const begin, expiredMs = 2*hourMs + 20*minuteMs + 12_345, 6 * hourMs
 	for _, c := range []struct {
@@ -40,7 +40,7 @@ func TestUnalignedWindowOverExpiredRaw(t *testing.T) {
 		}
 		e := tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: tiers})
 		stock := promql.NewEngine(promql.DefaultConfig(), nil, nil)
-		q := query{expr: "increase(counter_total[5h])", startMs: baseMs + begin + 5*hourMs}
+		q := query{expr: "increase(counter_total[7h])", startMs: baseMs + begin + 7*hourMs}
 		q.endMs = q.startMs
 		// What has expired is gone from raw too.
 		left := memory.New()

@@ -237,7 +237,7 @@ func TestWhatOneTenantMisses(t *testing.T) {
 		{"b|c", `rate(x_total[3h20m])`, true},
 	} {
 		got := e.run(t, c.tenants, c.expr, end, end, 0)
-		warned := slices.ContainsFunc(got.warnings, func(w string) bool { return strings.Contains(w, "have expired") })
+		warned := slices.ContainsFunc(got.warnings, func(w string) bool { return strings.Contains(w, "approximately from tier 1h") })
 		if warned != c.warns {
 			t.Errorf("%s of %s from %s: %v", c.expr, c.tenants, got.tiers, got.warnings)
 		}
