@@ -162,6 +162,27 @@ func (o Overrides) Over(base Settings) (Settings, error) {
 	return merged, merged.Validate()
 }
 
+// On returns overrides that are, over any settings, what o is over base over them. Where one of the two cannot be read it is
+// the other.
+func (o Overrides) On(base Overrides) Overrides {
+	if o == "" || base == "" {
+		return o + base
+	}
+	under, err := parse([]byte(base))
+	if err != nil {
+		return o
+	}
+	over, err := parse([]byte(o))
+	if err != nil {
+		return base
+	}
+	text, err := json.Marshal(over.over(under))
+	if err != nil {
+		return o
+	}
+	return Overrides(text)
+}
+
 func parse(raw []byte) (s Settings, err error) {
 	if len(raw) > MaxOverrides {
 		return s, fmt.Errorf("cannot read the settings: they have %d bytes, at most %d are allowed", len(raw), MaxOverrides)

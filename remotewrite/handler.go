@@ -44,6 +44,8 @@ type Options struct {
 	Grant func(ctx context.Context, tenantID string) limits.Grant
 	// Quota counts what is used; nil is that this handler counts for itself.
 	Quota *quota.Ledger
+	// LimitStatus returns the configuration's LimitStatus as it is in force; nil is as it is there.
+	LimitStatus func() int
 	// Privacy returns what is done with a tenant's personal data; nil is nothing.
 	Privacy func(tenant string) pii.Policy
 	// Found gets what was found of it in a request, and must not keep the map; nil is that nobody wants to know.
@@ -52,23 +54,24 @@ type Options struct {
 
 // Handler answers POST requests of remote write. It starts no goroutines.
 type Handler struct {
-	config     Config
-	writer     store.Writer
-	log        *slog.Logger
-	now        func() time.Time
-	decoder    *codec.Decoder
-	cache      *codec.Cache
-	grant      func(ctx context.Context, tenantID string) limits.Grant
-	quota      *quota.Ledger
-	cached     cached
-	ha         *ha.Tracker
-	classOf    func(tenant string) uint8
-	privacy    func(tenant string) pii.Policy
-	found      func(tenant string, found map[codec.Found]int)
-	metrics    *metrics
-	rejections rejections
-	slots      chan struct{}
-	scratch    sync.Pool
+	config      Config
+	writer      store.Writer
+	log         *slog.Logger
+	now         func() time.Time
+	decoder     *codec.Decoder
+	cache       *codec.Cache
+	grant       func(ctx context.Context, tenantID string) limits.Grant
+	quota       *quota.Ledger
+	cached      cached
+	ha          *ha.Tracker
+	classOf     func(tenant string) uint8
+	privacy     func(tenant string) pii.Policy
+	limitStatus func() int
+	found       func(tenant string, found map[codec.Found]int)
+	metrics     *metrics
+	rejections  rejections
+	slots       chan struct{}
+	scratch     sync.Pool
 }
 
 // scratch is the memory of a request: what came, what it decodes to, what it means, where it went.
@@ -90,16 +93,17 @@ func New(c Config, o Options) *Handler {
 	cache := codec.NewCache(c.MaxCachedSeries, c.CacheIdle.Milliseconds())
 	h := &Handler{
 		config: c, writer: o.Writer, log: o.Logger, now: o.Now,
-		decoder: codec.NewDecoder(c.limits(), cache),
-		cache:   cache,
-		grant:   o.Grant,
-		quota:   o.Quota,
-		ha:      o.HA,
-		classOf: o.ClassOf,
-		privacy: o.Privacy,
-		found:   o.Found,
-		metrics: newMetrics(o.Registerer, cache),
-		slots:   make(chan struct{}, c.MaxInFlight),
+		decoder:     codec.NewDecoder(c.limits(), cache),
+		cache:       cache,
+		grant:       o.Grant,
+		quota:       o.Quota,
+		ha:          o.HA,
+		classOf:     o.ClassOf,
+		privacy:     o.Privacy,
+		limitStatus: o.LimitStatus,
+		found:       o.Found,
+		metrics:     newMetrics(o.Registerer, cache),
+		slots:       make(chan struct{}, c.MaxInFlight),
 	}
 	if h.ha != nil {
 		h.decoder.DetectPairs(codec.PairLabels{Cluster: c.HA.ClusterLabel, Replica: c.HA.ReplicaLabel})
@@ -107,6 +111,9 @@ func New(c Config, o Options) *Handler {
 	h.rejections.tenants = make(map[string]*ring)
 	if h.now == nil {
 		h.now = time.Now
+	}
+	if h.limitStatus == nil {
+		h.limitStatus = func() int { return c.LimitStatus }
 	}
 	if h.classOf == nil {
 		h.classOf = func(string) uint8 { return 0 }

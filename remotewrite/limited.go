@@ -94,10 +94,11 @@ func (h *Handler) overLimit(s *scratch, version codec.Version, v quota.Verdict) 
 	if b := s.boundOf(v); b.Most > 0 {
 		text = fmt.Sprintf("more than %d samples a second are sent; send fewer, or this request later, or raise %s", b.Most, b.Setting())
 	}
-	if h.config.LimitStatus == http.StatusTooManyRequests {
+	status := h.limitStatus()
+	if status == http.StatusTooManyRequests {
 		h.rejectWhole(id, text) // a sender may drop it
 	}
-	return answer{version: version, status: h.config.LimitStatus, text: text}
+	return answer{version: version, status: status, text: text}
 }
 
 // countDropped counts what the limits on requests left out.

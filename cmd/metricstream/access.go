@@ -32,7 +32,7 @@ func (n *node) openMetadata(ctx context.Context) error {
 		changes = n.breaker(name, unavailable)
 	}
 	err := n.retry(ctx, theMetadata, func() (err error) {
-		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Changes: changes, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
+		n.parts.metadata, err = db.Open(ctx, n.config.Metadata, db.Options{Dir: n.config.Storage.Path, Changes: changes, Limits: n.config.Limits, PasswordCost: n.passwordCost, PII: n.config.PII.Settings, LimitStatus: n.config.RemoteWrite.LimitStatus, Classes: n.parts.policies.Numbers(), Logger: n.logger, Registerer: n.registry})
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
@@ -27,6 +29,7 @@ import (
 	"github.com/metricstream/metricstream/tenant/auth"
 	"github.com/metricstream/metricstream/tenant/db"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/prometheus/prompb"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -315,6 +318,58 @@ func TestLimitsOfAQuerier(t *testing.T) {
 			t.Errorf("%d %s", code, text)
 		}
 	}
+}
+
+// TestServiceSettings are in force at once in the process that takes them.
+func TestServiceSettings(t *testing.T) {
+	g := startNode(t, func(c *config.Config) {
+		c.Web.EnableAdminAPI = true
+		c.Limits.SamplesPerSecond, c.Limits.SamplesBurst = 1, 1
+	})
+	set := func(body string) {
+		t.Helper()
+		if code, text := g.ask(t, "PUT", "/api/v1/admin/settings", "", "", strings.NewReader(body), "Content-Type", "application/json"); code != 200 {
+			t.Fatalf("%s: %d %s", body, code, text)
+		}
+	}
+	write := func() int {
+		code, _ := g.ask(t, "POST", "/api/v1/write", "", "a", bytes.NewReader(writeRequest(t, "__name__", "up", "user", "ada@example.org")))
+		return code
+	}
+	over := func(want int) {
+		t.Helper()
+		for range 100 { // a second's worth may have come since
+			if code := write(); code == want {
+				return
+			} else if code != 204 {
+				t.Fatalf("%d, want %d", code, want)
+			}
+		}
+		t.Errorf("the limit is not reached")
+	}
+	set(`{"limit_status":529,"pii":{"detectors":{"email":"mask"}}}`)
+	if code := write(); code != 204 {
+		t.Fatal(code)
+	}
+	if _, text := g.ask(t, "GET", "/api/v1/series?match[]=up", "", "a", nil); strings.Contains(text, "ada@") || !strings.Contains(text, `"user"`) {
+		t.Error(text)
+	}
+	over(529)
+	set(`{}`)
+	over(429)
+}
+
+func writeRequest(t *testing.T, pairs ...string) []byte {
+	t.Helper()
+	s := prompb.TimeSeries{Samples: []prompb.Sample{{Timestamp: time.Now().UnixMilli(), Value: 1}}}
+	for i := 0; i < len(pairs); i += 2 {
+		s.Labels = append(s.Labels, prompb.Label{Name: pairs[i], Value: pairs[i+1]})
+	}
+	raw, err := (&prompb.WriteRequest{Timeseries: []prompb.TimeSeries{s}}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snappy.Encode(nil, raw)
 }
 
 // goodFor are the keys that are good for a need; every other one is refused.

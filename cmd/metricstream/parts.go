@@ -174,9 +174,13 @@ func (n *node) addReceiver(context.Context) error {
 
 // serveWrites serves remote write into a writer, by the handler that it returns.
 func (n *node) serveWrites(w store.Writer) *remotewrite.Handler {
+	limitStatus := func() int { return n.config.RemoteWrite.LimitStatus }
+	if metadata := n.parts.metadata; metadata != nil {
+		limitStatus = func() int { return metadata.Snapshot().LimitStatus(n.config.RemoteWrite.LimitStatus) }
+	}
 	handler := remotewrite.New(n.config.RemoteWrite, remotewrite.Options{
 		Writer: w, Logger: n.logger, Registerer: n.registry, HA: n.elections(),
-		Grant: n.limitsOf, Quota: n.quota(),
+		Grant: n.limitsOf, Quota: n.quota(), LimitStatus: limitStatus,
 		ClassOf: n.parts.policies.ClassOf, Privacy: n.parts.privacy.Of, Found: n.parts.found,
 	})
 	n.serveLimits()

@@ -56,7 +56,7 @@ func (a *API) Endpoints() []Endpoint {
 		a.endpoint("DELETE /api/v1/admin/keys/{id}", auth.Admin, a.revokeKey),
 		a.endpoint("GET /api/v1/admin/audit", auth.Admin, a.audit),
 		{"GET /api/v1/admin/openapi.yaml", auth.Open, http.HandlerFunc(describe)},
-	}, a.piiEndpoints(), a.limitEndpoints(), a.userEndpoints(), a.erasureEndpoints())
+	}, a.settingEndpoints(), a.piiEndpoints(), a.limitEndpoints(), a.userEndpoints(), a.erasureEndpoints())
 }
 
 //go:embed openapi.yaml

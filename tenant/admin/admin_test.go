@@ -30,7 +30,7 @@ type server struct {
 func newServer(t *testing.T, c db.Config) *server {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Classes: []uint8{3}, PasswordCost: bcrypt.MinCost, Logger: logger})
+	d, err := db.Open(t.Context(), c, db.Options{Dir: t.TempDir(), Classes: []uint8{3}, LimitStatus: 429, PasswordCost: bcrypt.MinCost, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestSchemas(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	for name, v := range map[string]any{
 		"Tenant": db.Tenant{}, "Key": db.Key{}, "Change": db.Entry{}, "NewTenant": newTenant{}, "TenantChange": tenantChange{}, "NewKey": newKey{}, "Rotation": rotation{}, "Limits": limits.Limits{}, "Limited": db.Limited{}, "User": db.User{}, "NewUser": newUser{}, "UserChange": userChange{},
-		"NewErasure": NewErasure{}, "Erasure": db.Erasure{}, "ErasureReport": db.ErasureReport{}, "ErasedTable": db.ErasedTable{},
+		"Settings": db.Settings{}, "ServiceSettings": db.ServiceSettings{}, "NewErasure": NewErasure{}, "Erasure": db.Erasure{}, "ErasureReport": db.ErasureReport{}, "ErasedTable": db.ErasedTable{},
 	} {
 		var want, has, always []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {

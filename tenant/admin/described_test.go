@@ -39,7 +39,8 @@ func newContract(t *testing.T) *contract {
 	v, errs := validator.NewValidator(d, config.WithStrictMode(), config.WithFormatAssertions(), config.WithoutSecurityValidation(),
 		config.WithStrictIgnoredHeadersExtra("X-API-Key", "X-Scope-OrgID", "Location"),
 		config.WithStrictIgnorePaths("$.body.data[*].before.**", "$.body.data[*].after.**",
-			"$.body.detectors.*", "$.body.exempt.*", "$.body.data.*.detectors.*", "$.body.data.*.exempt.*"))
+			"$.body.detectors.*", "$.body.exempt.*", "$.body.data.*.detectors.*", "$.body.data.*.exempt.*",
+			"$.body.pii.detectors.*", "$.body.pii.exempt.*", "$.body.data.*.pii.detectors.*", "$.body.data.*.pii.exempt.*"))
 	if errs != nil {
 		t.Fatal(errs)
 	}
@@ -129,6 +130,8 @@ func TestContract(t *testing.T) {
 		{"GET", "/users/ada", ""},
 		{"GET", "/users", ""},
 		{"DELETE", "/users/ada", ""},
+		{"PUT", "/settings", `{"limit_status":529,"pii":{"detectors":{"email":"mask"},"exempt":{"job":["*"]}}}`},
+		{"GET", "/settings", ""},
 		{"PUT", "/limits", `{"samples_per_second":5,"query_duration":"30s"}`},
 		{"PATCH", "/limits", `{"samples_per_second":null}`},
 		{"GET", "/limits", ""},

@@ -36,6 +36,9 @@ type Options struct {
 	// PII is what is done with the personal data of tenants that have no settings of their own.
 	PII pii.Settings
 
+	// LimitStatus is remote_write.limit_status, which can be set in the database too.
+	LimitStatus int
+
 	// PasswordCost is bcrypt's for passwords; 0 is 10, and less is for tests, under whose race detector it takes a second.
 	PasswordCost int
 
@@ -62,6 +65,7 @@ type DB struct {
 	passwordCost int
 	limits       limits.Limits
 	pii          pii.Settings
+	limitStatus  int
 	classes      []uint8
 	pollEvery    time.Duration
 	dsn          string
@@ -84,7 +88,7 @@ const statementTimeout = 5 * time.Second
 // Open connects, brings the tables up to date and reads the first snapshot. An error is of the moment: trying again
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
-	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, classes: o.Classes, changes: o.Changes, now: o.Now, logger: o.Logger}
+	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, limitStatus: o.LimitStatus, classes: o.Classes, changes: o.Changes, now: o.Now, logger: o.Logger}
 	if d.passwordCost = o.PasswordCost; d.passwordCost == 0 {
 		d.passwordCost = passwordCost
 	}

@@ -34,24 +34,40 @@ func (d *DB) PIISecret(ctx context.Context) ([]byte, error) {
 	return secret, nil
 }
 
-// PII returns a tenant's own settings.
-func (s *Snapshot) PII(tenant string) pii.Overrides { return s.pii[tenant] }
+// PII returns what is set for a tenant, over what is set for all.
+func (s *Snapshot) PII(tenant string) pii.Overrides {
+	if o, ok := s.pii[tenant]; ok {
+		return o
+	}
+	return s.settings.PII
+}
 
 // loadPII reads the settings of all tenants.
 func (d *DB) loadPII(ctx context.Context, q queryer, s *Snapshot) error {
-	type own struct{ tenant, settings string }
-	all, err := query(ctx, q, func(r row) (o own, err error) {
-		err = r.Scan(&o.tenant, &o.settings)
-		return o, err
-	}, "SELECT tenant, settings FROM pii_policies")
+	own, err := ownPII(ctx, q)
 	if err != nil {
-		return fmt.Errorf("cannot read what is done with personal data: %w", err)
+		return err
 	}
-	s.pii = make(map[string]pii.Overrides, len(all))
-	for _, o := range all {
-		s.pii[o.tenant] = pii.Overrides(o.settings)
+	s.pii = own
+	for tenant, o := range own {
+		s.pii[tenant] = o.On(s.settings.PII)
 	}
 	return nil
+}
+
+// ownPII returns what is set for each tenant that has some settings.
+func ownPII(ctx context.Context, q queryer) (map[string]pii.Overrides, error) {
+	own := map[string]pii.Overrides{}
+	_, err := query(ctx, q, func(r row) (none struct{}, err error) {
+		var tenant, settings string
+		err = r.Scan(&tenant, &settings)
+		own[tenant] = pii.Overrides(settings)
+		return none, err
+	}, "SELECT tenant, settings FROM pii_policies")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what is done with personal data: %w", err)
+	}
+	return own, nil
 }
 
 // PIIPolicy is what is set for a tenant, and what comes of it.
@@ -69,7 +85,11 @@ func (d *DB) TenantPII(ctx context.Context, by Actor, id string) (PIIPolicy, err
 	if err != nil {
 		return PIIPolicy{}, err
 	}
-	effective, err := o.Over(d.pii)
+	all, err := d.settings(ctx, d.sql)
+	if err != nil {
+		return PIIPolicy{}, err
+	}
+	effective, err := o.On(all.PII).Over(d.pii)
 	if err != nil { // as package pii does
 		effective = d.pii
 	}
@@ -101,6 +121,13 @@ func (d *DB) SetTenantPII(ctx context.Context, by Actor, id string, o pii.Overri
 		before, err := piiOf(ctx, tx, id)
 		if err != nil {
 			return Entry{}, err
+		}
+		all, err := d.settings(ctx, tx)
+		if err != nil {
+			return Entry{}, err
+		}
+		if _, err := o.On(all.PII).Over(d.pii); err != nil {
+			return Entry{}, store.Invalidf("with what is set for all tenants: %w", err)
 		}
 		if o == "" {
 			_, err = tx.ExecContext(ctx, "DELETE FROM pii_policies WHERE tenant = $1", id)

@@ -23,7 +23,8 @@ type Snapshot struct {
 	ofAll    limits.Limits            // of tenants that have none of their own
 	ofTenant map[string]limits.Limits // of those that have
 
-	pii map[string]pii.Overrides // of tenants that have some
+	settings Settings                 // of the service
+	pii      map[string]pii.Overrides // of tenants that have some, over those of the service
 }
 
 // Verdict is what is thought of a token.
@@ -141,6 +142,9 @@ func (d *DB) load(ctx context.Context) (*Snapshot, error) {
 		}
 		k.used = d.usesOf(k.ID, k.LastUsed)
 		s.keys[k.ID] = k
+	}
+	if s.settings, err = d.settings(ctx, tx); err != nil {
+		return nil, err
 	}
 	if err := d.loadPII(ctx, tx, s); err != nil {
 		return nil, err
