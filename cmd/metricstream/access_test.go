@@ -21,6 +21,7 @@ import (
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/config"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/lifecycle"
 	"github.com/metricstream/metricstream/cmd/metricstream/internal/web"
+	"github.com/metricstream/metricstream/internal/testenv"
 	"github.com/metricstream/metricstream/promql/api"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/memory"
@@ -378,9 +379,17 @@ var goodFor = map[string]string{
 	"monitor": "watcher chief", "admin": "admin both operator manager chief", "operator": "operator chief",
 }
 
-// TestMatrix asks every endpoint that the process lists with every kind of key and user.
+// TestMatrix asks every endpoint that the process lists with every kind of key and user, which each of the databases has.
 func TestMatrix(t *testing.T) {
-	g := startGuarded(t)
+	t.Run("SQLite", func(t *testing.T) { testMatrix(t, startGuarded(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		dsn := testenv.StartPostgres(t).DSN
+		testMatrix(t, startNode(t, func(c *config.Config) { c.Auth.Enabled, c.Metadata.DSN = true, dsn }))
+	})
+}
+
+func testMatrix(t *testing.T, g *guarded) {
+	t.Helper()
 	fill(t, g.data)
 	scope := func(s ...string) []string { return s }
 	keys := map[string]string{"none": "", "garbage": "ms_garbage"}
