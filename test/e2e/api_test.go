@@ -30,9 +30,16 @@ type answer struct {
 	series []series
 }
 
-// ask sends a GET to an API endpoint and decodes the envelope's data into out.
-func ask(server, path string, params url.Values, out any) error {
-	resp, err := http.Get(server + path + "?" + params.Encode())
+// ask sends a GET with headers to an API endpoint and decodes the envelope's data into out.
+func ask(server, path string, params url.Values, out any, headers ...string) error {
+	r, err := http.NewRequest(http.MethodGet, server+path+"?"+params.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
 	}
@@ -64,12 +71,12 @@ func ranged(server, expr string, start, end, step float64) (answer, error) {
 
 func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
 
-func query(server, path string, params url.Values) (answer, error) {
+func query(server, path string, params url.Values, headers ...string) (answer, error) {
 	var data struct {
 		ResultType string
 		Result     json.RawMessage
 	}
-	if err := ask(server, path, params, &data); err != nil {
+	if err := ask(server, path, params, &data, headers...); err != nil {
 		return answer{}, err
 	}
 	a := answer{kind: data.ResultType}
