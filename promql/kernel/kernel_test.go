@@ -157,7 +157,7 @@ func same(name string, a, b float64) bool {
 	if name == "stdvar_over_time" || name == "stddev_over_time" {
 		tolerance = 1e-10
 	}
-	return math.Abs(a-b) <= tolerance*max(1, math.Abs(a), math.Abs(b))
+	return math.Abs(a-b) <= tolerance*max(math.Abs(a), math.Abs(b))
 }
 
 // FuzzFloats holds every function against the engine.

@@ -2,6 +2,7 @@ package tiered_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -13,14 +14,16 @@ import (
 	"github.com/metricstream/metricstream/promql/tiertest"
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/memory"
+	"github.com/metricstream/metricstream/store/retention"
 	"github.com/metricstream/metricstream/store/rollup"
+	prom "github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 )
 
 // aged is a store of random data whose raw samples have expired until rawMs, and whose minutes until minutesMs.
 type aged struct {
 	full, left storage.Queryable
-	engine     *tiered.Engine
+	engine     prom.QueryEngine
 }
 
 func newAged(t *testing.T, rawMs, minutesMs int64) *aged {
@@ -45,7 +48,41 @@ func newAged(t *testing.T, rawMs, minutesMs int64) *aged {
 // which are what raw would say of those; what can be exact is exact, and a warning says which is which.
 func TestApproximateWindows(t *testing.T) {
 	const rawMs = 5 * hourMs
-	w := newAged(t, rawMs, 7*hourMs)
+	newAged(t, rawMs, 7*hourMs).checkWindows(t, rawMs)
+}
+
+// TestApproximateOverClickHouse does so over tables of which only the hours are left.
+func TestApproximateOverClickHouse(t *testing.T) {
+	s, full, all := openClickHouse(t), memory.New(), since(randomBatch(rand.New(rand.NewPCG(7, 8))), 0)
+	for _, w := range []store.Writer{s, full} {
+		if err := w.Write(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := rollup.NewDownsampler(rollup.DefaultConfig(), rollup.Options{Tables: s})
+	if err := d.FoldHours(t.Context(), rollup.Span{FromMs: baseMs, ToMs: baseMs + spanMs}, func(int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	parts, err := s.Partitions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if p.Kind == retention.Hour {
+			continue
+		}
+		if err := errors.Join(s.Expire(t.Context(), p, retention.Drop), s.Drop(t.Context(), p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := overClickHouse(full, s)
+	w := &aged{full: e.raw, left: e.withTiers, engine: e.tiered}
+	w.checkWindows(t, spanMs)
+}
+
+// checkWindows compares answers of which raw is gone until rawMs, and minutes too where a window reaches before that.
+func (w *aged) checkWindows(t *testing.T, rawMs int64) {
+	t.Helper()
 	stock := promql.NewEngine(promql.DefaultConfig(), nil, nil)
 	const rangeMs = hourMs + 15_000
 	const stepMs = 25 * minuteMs

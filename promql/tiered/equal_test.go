@@ -169,7 +169,7 @@ func near(a, b, tolerance float64) bool {
 	case tolerance == 0 || math.IsInf(a, 0) || math.IsInf(b, 0):
 		return false
 	}
-	return math.Abs(a-b) <= tolerance*max(1, math.Abs(a), math.Abs(b))
+	return math.Abs(a-b) <= tolerance*max(math.Abs(a), math.Abs(b))
 }
 
 // occurrences is how often the engine would say the same of one series; rows do not tell.
