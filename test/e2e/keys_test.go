@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -133,6 +134,7 @@ func goesOn(t *testing.T, server string) {
 // keys see what they may and nothing else; PostgreSQL is killed and comes back.
 func TestKeys(t *testing.T) {
 	t.Parallel()
+	began := time.Now().Truncate(time.Second) // as the times of uses are shown
 	postgres := testenv.StartPostgres(t)
 	shared := []string{"--kafka.brokers=" + testenv.StartKafka(t).Address, "--kafka.topic=keys", "--clickhouse.dsn=" + clickhouse(t), "--auth.enabled", "--metadata.dsn=" + postgres.DSN}
 	receiver := start(t, "receiver", t.TempDir(), shared...)
@@ -154,6 +156,7 @@ func TestKeys(t *testing.T) {
 
 	noLeaks(t, querier.url, part, other)
 	promtool(t, querier.url, part)
+	promtool(t, querier.url, rotates(t, &people{here: receiver, there: querier, operator: operator}, part))
 
 	postgres.Kill()
 	if code := administer(t, "POST", with(operator, receiver.url), "/tenants", `{"id":"c"}`, nil); code != http.StatusServiceUnavailable {
@@ -175,8 +178,7 @@ func TestKeys(t *testing.T) {
 		}
 		return nil
 	})
-	id := strings.Split(write, "_")[1]
-	if code := administer(t, "DELETE", with(operator, querier.url), "/keys/"+id, "", nil); code != http.StatusOK {
+	if code := administer(t, "DELETE", with(operator, querier.url), "/keys/"+idOf(write), "", nil); code != http.StatusOK {
 		t.Fatalf("the revocation: %d", code)
 	}
 	eventually(t, inForce, "the receiver to refuse what was revoked at the querier", func() error {
@@ -185,6 +187,38 @@ func TestKeys(t *testing.T) {
 		}
 		return nil
 	})
+	if err := querier.Interrupt(); err != nil { // the times of uses are written once a minute, and at the end
+		t.Fatalf("the process did not end by itself: %v", err)
+	}
+	list := keyCommand(t, receiver, operator, "key", "list")
+	row := regexp.MustCompile(`(?m)^` + idOf(read) + ` .*$`).FindString(list)
+	columns := regexp.MustCompile(` {2,}`).Split(row, -1)
+	if used, err := time.Parse(time.RFC3339, columns[min(7, len(columns)-1)]); err != nil || used.Before(began) {
+		t.Errorf("the last use of %s: %v:\n%s", idOf(read), err, list)
+	}
+}
+
+// idOf is the part of a key that is no secret.
+func idOf(key string) string { return strings.Split(key, "_")[1] }
+
+// rotates a key here, twice: there the old ones are good for as long as was asked for, and the new one for what they were.
+func rotates(t *testing.T, p *people, first string) (third string) {
+	t.Helper()
+	reads := func(key string) int {
+		code, _ := request(t, with(key, p.there.url)+"/api/v1/query?query=up")
+		return code
+	}
+	second := p.do(t, "key", "rotate", idOf(first))
+	p.same(t)
+	if old, next := reads(first), reads(second); old != 200 || next != 200 {
+		t.Errorf("a rotated key reads with %d, the one in its place with %d", old, next)
+	}
+	third = p.do(t, "key", "rotate", idOf(second), "--overlap=0s")
+	p.same(t)
+	if old, older := reads(second), reads(first); old != 401 || older != 200 {
+		t.Errorf("a key that was rotated without overlap reads with %d, the one before with %d", old, older)
+	}
+	return third
 }
 
 // noLeaks asks for the series with the job "hidden" by keys that may not see them.
@@ -247,5 +281,30 @@ func TestKeysAreNeeded(t *testing.T) {
 	out, err := exec.Command(binary, "receiver", "--kafka.brokers=127.0.0.1:1", "--auth.enabled").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "metadata.dsn") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestOpenToOthers warns where others than this machine's users are let in without a key, and only there.
+func TestOpenToOthers(t *testing.T) {
+	t.Parallel()
+	const warning = "everyone who reaches this address may write and read everything: set auth.enabled"
+	_, port, err := net.SplitHostPort(testenv.FreeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{":" + port: true, testenv.FreeAddress(t): false} {
+		// It waits for Kafka, when it has told what there is to tell.
+		p := testenv.StartProcess(t, t.TempDir(), binary, "receiver", "--kafka.brokers=127.0.0.1:1", "--web.listen-address="+address)
+		eventually(t, readyWithin, "the start", func() error {
+			printed, err := os.ReadFile(p.Log)
+			if err == nil {
+				err = contains(string(printed), "cannot reach Kafka yet")
+			}
+			if err == nil && strings.Contains(string(printed), warning) != want {
+				t.Errorf("%s: %s", address, printed)
+			}
+			return err
+		})
+		p.Kill()
 	}
 }
