@@ -35,7 +35,7 @@ func project(t *testing.T) *types.Project {
 
 func TestComposeHasEveryPart(t *testing.T) {
 	names := project(t).ServiceNames()
-	for _, want := range []string{"receiver", "consumer", "querier", "kafka", "clickhouse", "postgres", "redis", "grafana", "prometheus"} {
+	for _, want := range []string{"receiver", "consumer", "querier", "kafka", "clickhouse", "postgres", "redis", "grafana", "prometheus", "jaeger"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("docker-compose.yml has no service %q", want)
 		}
@@ -75,6 +75,10 @@ func TestRolesReachEveryPart(t *testing.T) {
 		ClickHouse struct{ DSN string }
 		Metadata   struct{ DSN string }
 		Redis      struct{ Address string }
+		Tracing    struct {
+			Endpoint string
+			Insecure bool
+		}
 	}
 	if err := yaml.Unmarshal(raw, &file); err != nil || len(file.Kafka.Brokers) != 1 {
 		t.Fatalf("%+v, %v", file, err)
@@ -88,6 +92,9 @@ func TestRolesReachEveryPart(t *testing.T) {
 		addresses = append(addresses, u.Host)
 	}
 	p := project(t)
+	if host, port, err := net.SplitHostPort(file.Tracing.Endpoint); err != nil || port != "4318" || p.Services[host].Image == "" || !file.Tracing.Insecure {
+		t.Errorf("traces go to %+v, %v", file.Tracing, err) // nobody waits for it
+	}
 	for _, address := range addresses {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metricstream/metricstream/correlation"
 	"github.com/metricstream/metricstream/store"
+	"github.com/metricstream/metricstream/store/clickhouse"
 )
 
 // TestStatementsNameTheirRequest looks at what the server itself sees of a statement.
@@ -30,6 +31,15 @@ func TestStatementsNameTheirRequest(t *testing.T) {
 		var got string
 		if err := s.Scan(t.Context(), "SELECT any(asked) FROM "+table, &got); err != nil || got != "metricstream write correlation_id=order-1,order-2" {
 			t.Errorf("%s: %q, %v", table, got, err)
+		}
+	}
+
+	for want, ctx := range map[string]context.Context{
+		"metricstream admin correlation_id=order-1,order-2": ctx, "metricstream admin": t.Context(), "metricstream erase correlation_id=order-1,order-2": clickhouse.Long(ctx),
+	} {
+		var got string
+		if err := s.ScanSmall(ctx, "SELECT getSetting('log_comment')", &got); err != nil || got != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
 		}
 	}
 

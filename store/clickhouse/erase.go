@@ -188,7 +188,7 @@ func (e *Eraser) Forget(ctx context.Context, id string) error {
 // mutate runs a statement that rewrites parts, and waits until every replica has done so.
 func (e *Eraser) mutate(ctx context.Context, what, statement string) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"mutations_sync": 2, "alter_sync": 2, "allow_nondeterministic_mutations": 1, "log_comment": "metricstream erase",
+		"mutations_sync": 2, "alter_sync": 2, "allow_nondeterministic_mutations": 1, "log_comment": comment(ctx, "erase"),
 	}))
 	if err := e.s.admin.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("cannot %s: %w", what, verdict(err))

@@ -151,9 +151,12 @@ func (e *Eraser) count(ctx context.Context, name, query string) (list.TableCount
 	return c, nil
 }
 
+// longKey is of contexts with settings of their own.
+type longKey struct{}
+
 // long lifts the limit of time of statements that read much.
 func long(ctx context.Context) context.Context {
-	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_execution_time": 0, "log_comment": "metricstream erase"}))
+	return clickhouse.Context(context.WithValue(ctx, longKey{}, true), clickhouse.WithSettings(clickhouse.Settings{"max_execution_time": 0, "log_comment": comment(ctx, "erase")}))
 }
 
 // DeletePoints removes the points of the erasure's series in a range, and the buckets of tiers that lie in it, also in part.

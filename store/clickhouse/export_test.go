@@ -7,6 +7,7 @@ import (
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sys/unix"
 
 	"github.com/metricstream/metricstream/store/clickhouse/sqlgen"
@@ -31,6 +32,14 @@ func (s *Store) Exec(ctx context.Context, statement string) error {
 func (s *Store) Scan(ctx context.Context, statement string, dest ...any) error {
 	return s.admin.QueryRow(ctx, statement).Scan(dest...)
 }
+
+// ScanSmall runs a small statement of one row, as those of tiers and retention are run, for tests.
+func (s *Store) ScanSmall(ctx context.Context, statement string, dest ...any) error {
+	return s.scan(ctx, "a test's", statement, nil, func(r driver.Rows) error { return r.Scan(dest...) })
+}
+
+// Long is long, for tests.
+func Long(ctx context.Context) context.Context { return long(ctx) }
 
 // CPUTime is the time that this process has used, which other processes of a busy machine do not lengthen.
 func CPUTime() time.Duration {

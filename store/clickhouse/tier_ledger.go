@@ -31,9 +31,13 @@ func (s *Store) Tiers(topic, generation string) *Tiers {
 	return &Tiers{Store: s, topic: topic, generation: generation}
 }
 
-// scan runs a small statement and calls row for each of its rows.
+// scan runs a small statement, which names the request that it is for, and calls row for each of its rows.
 func (s *Store) scan(ctx context.Context, what, statement string, params clickhouse.Parameters, row func(driver.Rows) error) error {
-	rows, err := s.admin.Query(clickhouse.Context(ctx, clickhouse.WithParameters(params)), statement)
+	options := []clickhouse.QueryOption{clickhouse.WithParameters(params)}
+	if ctx.Value(longKey{}) == nil {
+		options = append(options, clickhouse.WithSettings(clickhouse.Settings{"log_comment": comment(ctx, "admin")}))
+	}
+	rows, err := s.admin.Query(clickhouse.Context(ctx, options...), statement)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", what, verdict(err))
 	}
