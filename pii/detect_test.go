@@ -104,6 +104,12 @@ var found = map[string][][2]string{
 		{"sk_live_" + strings.Repeat("4", 24), "[api_key]"},
 		{"rk_live_" + strings.Repeat("4", 24), "[api_key]"},
 		{"AIza" + strings.Repeat("S", 35), "[api_key]"},
+		{"key sk-proj-" + strings.Repeat("aB-_", 12) + ".", "key [api_key]."},
+		{"sk-ant-api03-" + strings.Repeat("aB_9", 20), "[api_key]"},
+		{"npm_" + strings.Repeat("a1", 18), "[api_key]"},
+		{"xapp-1-A0123456789-1234567890123-" + strings.Repeat("0f", 32), "[api_key]"},
+		{"SG." + strings.Repeat("a", 22) + "." + strings.Repeat("b", 43), "[api_key]"},
+		{"hvs." + strings.Repeat("CAES", 23), "[api_key]"},
 		{"ms_0123456789abcdef_" + strings.Repeat("0f", 24), "[api_key]"},
 	},
 }
@@ -139,6 +145,8 @@ var clean = map[string][]string{
 	},
 	"api_key": {
 		"AKIAIOSFODNN7EXAMPL", "AKIAIOSFODNN7EXAMPLEX", "XAKIAIOSFODNN7EXAMPLE", "ghp_short", "http_server_requests_total", "glpat-x", "xoxo-1234567890123", "sk_test_" + strings.Repeat("4", 24),
+		"sk-proj-short", "sk-ant-opus", "sk-learn-pipeline-0123456789-0123456789-0123456789", "npm_config_registry", "npm_" + strings.Repeat("a", 37), "xapp-router", "hvs.example.com",
+		"SG." + strings.Repeat("a", 23) + "." + strings.Repeat("b", 42), "SG.eu-west.prod",
 		"metricstream", "ms_bucket_latency_histogram", "request_duration_ms_0123456789abcdef",
 	},
 }

@@ -62,13 +62,15 @@ type keyShape struct {
 	exact  bool
 }
 
-// joined tells whether the underscore or the hyphen inside a key stands where it has to.
+// joined tells whether the underscore, the hyphen or the full stop inside a key stands where it has to.
 func (k keyShape) joined(s string) bool {
 	switch s[:3] {
 	case "ms_":
 		return s[19] == '_' && strings.Count(s, "_") == 2
 	case "xox":
 		return s[4] == '-'
+	case "SG.":
+		return s[25] == '.' && strings.Count(s, ".") == 2
 	}
 	return true
 }
@@ -91,14 +93,30 @@ func shapeOf(s string) (keyShape, bool) {
 		k = keyShape{s[:4], isBase64, 11, false}
 	case "sk_l", "rk_l": // Stripe
 		k = keyShape{s[:2] + "_live_", isAlnum, 16, false}
+	case "sk-p": // OpenAI
+		k = keyShape{"sk-proj-", isBase64, 40, false}
+	case "sk-a": // Anthropic
+		k = keyShape{"sk-ant-", isBase64, 40, false}
+	case "npm_":
+		k = keyShape{"npm_", isAlnum, 36, true}
+	case "xapp": // Slack
+		k = keyShape{"xapp-", isBase64, 40, false}
+	case "hvs.": // Vault
+		k = keyShape{"hvs.", isBase64, 24, false}
 	default:
-		if s[:3] != "ms_" { // MetricStream
+		switch s[:3] {
+		case "ms_": // MetricStream
+			k = keyShape{"ms_", isOwnKey, 65, true}
+		case "SG.": // SendGrid
+			k = keyShape{"SG.", isDotted, 66, true}
+		default:
 			return k, false
 		}
-		k = keyShape{"ms_", isOwnKey, 65, true}
 	}
 	return k, strings.HasPrefix(s, k.prefix)
 }
+
+func isDotted(b byte) bool { return isBase64(b) || b == '.' }
 
 func isUpperAlnum(b byte) bool { return isDigit(b) || b-'A' <= 'Z'-'A' }
 
@@ -108,7 +126,7 @@ func isOwnKey(b byte) bool { return isDigit(b) || b-'a' <= 'f'-'a' || b == '_' }
 func findKeys(dst []span, s string) []span {
 	for i := 0; i+15 <= len(s); i++ {
 		switch s[i] {
-		case 'A', 'g', 'x', 's', 'r', 'm':
+		case 'A', 'S', 'g', 'h', 'm', 'n', 'r', 's', 'x':
 		default:
 			continue
 		}

@@ -27,7 +27,7 @@ import (
 
 const scanHelp = `Look for personal data in what is stored, by the API of a running process, and change nothing.
 
-Every built-in detector looks, and the patterns of the configuration file; labels that it exempts are left out. The values are not printed. The key needs the scope read. The exit status is 1 where something is found.`
+Every built-in detector looks, and the patterns of the tenant's settings; labels that these exempt are left out. ACTION is what becomes of such values when they are written now. The values are not printed. The key needs the scope read, and admin for the settings of a tenant named with --tenant; where they cannot be read, those of the configuration file count. The exit status is 1 where something is found.`
 
 // piiCommands adds `metricstream pii`.
 func piiCommands(app *kingpin.Application, runs map[string]func(context.Context) error) {
@@ -48,16 +48,21 @@ type piiScan struct {
 	exemplars  time.Duration
 	configFile string
 
-	policy pii.Policy
-	http   *http.Client
-	key    string
-	found  map[scanned]int
+	defaults pii.Settings          // of the configuration
+	actions  map[string]pii.Action // of the tenant that is looked at, by detector
+	policy   pii.Policy            // that finds what there is of it
+	http     *http.Client
+	key      string
+	found    map[scanned]int
 }
 
 // scanned is a kind of personal data that was found.
-type scanned struct{ tenant, in, detector, label, metric string }
+type scanned struct {
+	tenant, in, detector, label, metric string
+	action                              pii.Action
+}
 
-var errPersonal = errors.New("personal data is stored; the section pii of the configuration says what is done with what comes, and an erasure removes what is there")
+var errPersonal = errors.New("personal data is stored; the section pii of the configuration says what is done with what comes, and an erasure removes the series, with their exemplars; a help text goes with the last series of its metric")
 
 func (s *piiScan) run(ctx context.Context) error {
 	c, err := config.Load(s.configFile)
@@ -67,9 +72,7 @@ func (s *piiScan) run(ctx context.Context) error {
 	if err := c.PII.Validate(); err != nil {
 		return err
 	}
-	if s.policy, err = pii.Discover(c.PII.Settings); err != nil {
-		return err
-	}
+	s.defaults = c.PII.Settings
 	if s.http, err = s.client.client(); err != nil {
 		return err
 	}
@@ -94,6 +97,9 @@ func (s *piiScan) run(ctx context.Context) error {
 
 // scan looks at one tenant, metric by metric.
 func (s *piiScan) scan(ctx context.Context, id string) error {
+	if err := s.settle(ctx, id); err != nil {
+		return err
+	}
 	var names []string
 	if err := s.ask(ctx, id, "/api/v1/label/__name__/values", nil, &names); err != nil {
 		return err
@@ -117,6 +123,28 @@ func (s *piiScan) scan(ctx context.Context, id string) error {
 	texts, err := s.scanMetadata(ctx, id)
 	fmt.Fprintf(os.Stderr, "tenant %s: %d metrics, %d series and the metadata of %d metrics looked at in %s\n", cmp.Or(id, "of the key"), len(names), series, texts, time.Since(began).Round(time.Millisecond))
 	return errors.Join(failed, err)
+}
+
+// settle makes the settings of a tenant those by which is looked.
+func (s *piiScan) settle(ctx context.Context, id string) (err error) {
+	settings := s.defaults
+	var own struct{ Effective pii.Settings }
+	if id != "" {
+		if err := s.ask(ctx, "", "/api/v1/admin/tenants/"+url.PathEscape(id)+"/pii", nil, &own); err == nil {
+			settings = own.Effective
+		} else {
+			fmt.Fprintf(os.Stderr, "tenant %s: its settings cannot be read, those of the configuration count: %v\n", id, err)
+		}
+	}
+	s.actions = maps.Clone(settings.Detectors)
+	for _, p := range settings.Patterns {
+		if s.actions == nil {
+			s.actions = map[string]pii.Action{}
+		}
+		s.actions[p.Name] = p.Action
+	}
+	s.policy, err = pii.Discover(settings)
+	return err
 }
 
 // scanMetric looks at the series of a metric and at their exemplars, and returns how many series there are.
@@ -166,7 +194,7 @@ func (s *piiScan) scanMetadata(ctx context.Context, id string) (int, error) {
 func (s *piiScan) look(id, in, metric string, ls map[string]string) {
 	for name, value := range ls {
 		for f := range s.policy.Findings(s.policy.Treat(name, value).Found) {
-			s.found[scanned{id, in, f.Detector, name, s.hidden(metric)}]++
+			s.found[scanned{id, in, f.Detector, name, s.hidden(metric), cmp.Or(s.actions[f.Detector], pii.Off)}]++
 		}
 	}
 }
@@ -179,9 +207,9 @@ func (s *piiScan) print() error {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.detector, b.detector), cmp.Compare(a.in, b.in), cmp.Compare(a.label, b.label), cmp.Compare(a.metric, b.metric))
 	})
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "TENANT\tDETECTOR\tIN\tLABEL\tMETRIC\tCOUNT")
+	fmt.Fprintln(out, "TENANT\tDETECTOR\tACTION\tIN\tLABEL\tMETRIC\tCOUNT")
 	for _, r := range rows {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\n", dash(r.tenant), r.detector, r.in, r.label, r.metric, s.found[r])
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", dash(r.tenant), r.detector, r.action, r.in, r.label, r.metric, s.found[r])
 	}
 	return out.Flush()
 }

@@ -113,6 +113,7 @@ func personalSeries() []prompb.TimeSeries {
 		series("__name__", "calls", "from", personTel, "plain", plain),
 		series("__name__", "two", "plain", plain, "user", personMail, "user", personMail), // refused for another reason
 	}
+	all[5].Exemplars = []prompb.Exemplar{{Value: 1, Labels: []prompb.Label{{Name: "by", Value: personTel}}}}
 	all[0].Exemplars = []prompb.Exemplar{{Value: 1, Labels: []prompb.Label{{Name: "plain", Value: plain}, {Name: "user", Value: personMail}}}}
 	return all
 }
@@ -126,7 +127,9 @@ func writePersonal(t *testing.T, server string, ms int64, series []prompb.TimeSe
 			series[i].Exemplars[j].Timestamp = ms
 		}
 	}
-	req := prompb.WriteRequest{Timeseries: series, Metadata: []prompb.MetricMetadata{{MetricFamilyName: "logins", Help: plain + ", ask " + personMail + " at " + personID}}}
+	req := prompb.WriteRequest{Timeseries: series, Metadata: []prompb.MetricMetadata{
+		{MetricFamilyName: "logins", Help: plain + ", ask " + personMail + " at " + personID}, {MetricFamilyName: "calls", Help: "dial " + personTel},
+	}}
 	raw, err := req.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -278,16 +281,22 @@ func rowsOf(t *testing.T, database string) string {
 	return all.String()
 }
 
-// scan looks for what is stored: the number that is only reported.
+// scan looks for what is stored: the number that was only reported, and would be masked by what is set for the tenant now.
 func scan(t *testing.T, n *node) {
 	t.Helper()
+	if code := administer(t, "PUT", n.url, "/tenants/anonymous/pii", `{"detectors":{"phone":"mask"}}`, nil); code != http.StatusOK {
+		t.Fatalf("the tenant's settings: %d", code)
+	}
 	out, err := exec.CommandContext(t.Context(), binary, "pii", "scan", "--url="+n.url, "--tenant=anonymous").CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Contains(string(out), personTel) {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	for _, want := range []string{"anonymous  phone     series  from   calls   1", "personal data is stored"} {
-		if !strings.Contains(string(out), want) {
+	text := strings.Join(strings.Fields(string(out)), " ")
+	for _, want := range []string{
+		"anonymous phone mask series from calls 1", "anonymous phone mask exemplars by calls 1", "anonymous phone mask metadata __help__ calls 1", "personal data is stored",
+	} {
+		if !strings.Contains(text, want) {
 			t.Errorf("not %q in:\n%s", want, out)
 		}
 	}
