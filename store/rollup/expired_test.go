@@ -328,3 +328,37 @@ func TestThinningKeepsWhatRowsCannotSay(t *testing.T) {
 		t.Errorf("%d samples are left, want those of the hour with the huge one", n)
 	}
 }
+
+// TestBackfill: old data that comes series by series and day by day is folded as it comes: after each day its hours are closed,
+// those before it stay so, and rows are what raw makes of all that has come.
+func TestBackfill(t *testing.T) {
+	w := newAging(t, testenv.StartEngine(t), "backfill", retention.Policy{Raw: 3650 * days, Minute: 3650 * days, Hour: 3650 * days})
+	const all = 8
+	closed := func(until int64) {
+		t.Helper()
+		c := w.coverage(rollup.Hour)
+		if len(c) != 1 || c[0].FromMs > beginMs || c[0].ToMs < beginMs+until {
+			t.Errorf("closed until %dh are %v", until/hour, c)
+		}
+	}
+	for i, name := range []string{"dense", "sparse"} {
+		stepMs := []int64{10_000, 5 * minute}[i]
+		for d := range int64(all) {
+			w.put(name, beginMs+d*day+1, beginMs+(d+1)*day, stepMs)
+			w.cycle()
+			closed((d + 1) * day)
+		}
+		closed(all * day)
+	}
+	for _, end := range []int64{beginMs + hour, beginMs + 3*day, beginMs + 5*day + 7*hour, beginMs + all*day} {
+		ok, err := rollup.Verify(context.Background(), w.tables, end, func(d rollup.Difference) { t.Error(d) })
+		if err != nil || !ok {
+			t.Errorf("hour %d is closed: %v, %v", (end-beginMs)/hour, ok, err)
+		}
+	}
+	read := w.stitched(rollup.Hour, rollup.Span{FromMs: beginMs, ToMs: beginMs + all*day})
+	if read.Samples != 0 || read.Rows != 2*all*24 {
+		t.Errorf("read %+v where the tier has all", read)
+	}
+	w.stitched(rollup.Minute, rollup.Span{FromMs: beginMs + 2*day + 90*minute, ToMs: beginMs + 4*day + 17*minute})
+}

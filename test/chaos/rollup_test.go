@@ -22,7 +22,7 @@ var foldPoints = []string{
 var latePoints = []string{"clickhouse/before-marks:2", "clickhouse/before-progress:2"}
 
 // TestRollups kills folds, and those who write late samples: whatever is said to be complete is what raw makes of it, field by
-// field, and the next fold makes all of it complete.
+// field, and the next fold makes all of it complete, also after a replay of the whole log.
 func TestRollups(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "all")
@@ -49,6 +49,14 @@ func TestRollups(t *testing.T) {
 		n.rollupsAreRight(t, from, to, "")
 		n.foldAll(t, from, to)
 	}
+	// All samples come again, into hours that are folded.
+	n.withTables(t, (*database).forget)
+	if err := os.Remove(filepath.Join(n.data(), "log", "offsets")); err != nil {
+		t.Fatal(err)
+	}
+	n.readAll(t, l.progress())
+	n.rollupsAreRight(t, from, to, "")
+	n.foldAll(t, from, to)
 }
 
 // loopPoints kill the loop that folds in the running process, in one hour after the other.
