@@ -31,7 +31,7 @@ func (d *DB) CreateErasure(ctx context.Context, by Actor, e Erasure) (Erasure, e
 	err := d.change(ctx, by, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
 		var err error
 		e, err = d.insertErasure(ctx, tx, by, e)
-		return Entry{Action: "erasure.create", Tenant: e.Tenant, Object: e.ID, After: encode(e)}, err
+		return Entry{Action: "erasure.create", Tenant: e.Tenant, Object: e.ID, After: encode(d.impersonal(e))}, err
 	})
 	return e, err
 }
@@ -56,6 +56,16 @@ func (d *DB) insertErasure(ctx context.Context, tx *sql.Tx, by Actor, e Erasure)
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO erasures ("+erasureColumns+") VALUES ("+strings.Join(marks, ", ")+")", e.values()...)
 	return e, err
+}
+
+// impersonal returns an erasure without the personal data that it is about, as far as a detector finds them.
+func (d *DB) impersonal(e Erasure) Erasure {
+	e.Selectors = slices.Clone(e.Selectors)
+	for i, s := range e.Selectors {
+		e.Selectors[i] = d.personal.Hide("", s)
+	}
+	e.Reason, e.Failure = d.personal.Hide("", e.Reason), d.personal.Hide("", e.Failure)
+	return e
 }
 
 func newErasureID() string {
@@ -172,6 +182,7 @@ func (d *DB) CountErasures(ctx context.Context) (map[string]int, error) {
 // FinishErasure records that an erasure is done, or that it failed, and with the last data of a tenant what there is of the
 // tenant.
 func (d *DB) FinishErasure(ctx context.Context, e Erasure) (Erasure, error) {
+	e = d.impersonal(e) // what it was about is gone, so it must not stand here
 	e.Finished, e.Progress = d.now().UTC().Truncate(time.Millisecond), ""
 	err := d.change(ctx, Actor{Name: "erasure " + e.ID}, func(ctx context.Context, tx *sql.Tx) (Entry, error) {
 		var err error

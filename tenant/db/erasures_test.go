@@ -3,6 +3,7 @@ package db
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,36 @@ func TestReaders(t *testing.T) {
 		clock.forward(-2 * time.Hour)
 		if all, err := d.Readers(t.Context()); err != nil || len(all) != 0 {
 			t.Errorf("after a day: %+v, %v", all, err)
+		}
+	})
+}
+
+// TestErasuresArePersonal: what an erasure is about does not stay in its request, nor in the audit log.
+func TestErasuresArePersonal(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *backend) {
+		d := b.open(t, newClock())
+		consumed(t, d)
+		const mail = "alice@example.com"
+		e, err := d.CreateErasure(t.Context(), root, Erasure{Tenant: "a", Selectors: []string{`logins{user="` + mail + `"}`, "up"}, Reason: mail + " asked"})
+		if err != nil || !strings.Contains(e.Selectors[0], mail) {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		e.State, e.Failure = ErasureDone, "not found: "+mail
+		if _, err := d.FinishErasure(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		done, err := d.Erasure(t.Context(), root, e.ID)
+		if want := []string{`logins{user="[email]"}`, "up"}; err != nil || !slices.Equal(done.Selectors, want) || done.Reason != "[email] asked" {
+			t.Errorf("%+v, %v", done, err)
+		}
+		log, err := d.Audit(t.Context(), root, 0, 10)
+		if err != nil || len(log) != 2 {
+			t.Fatalf("%+v, %v", log, err)
+		}
+		for _, entry := range log {
+			if strings.Contains(string(entry.After)+done.Failure, mail) || !strings.Contains(string(entry.After), "[email] asked") {
+				t.Errorf("%s: %s", entry.Action, entry.After)
+			}
 		}
 	})
 }

@@ -65,6 +65,7 @@ type DB struct {
 	passwordCost int
 	limits       limits.Limits
 	pii          pii.Settings
+	personal     pii.Policy // hides what any detector finds
 	limitStatus  int
 	classes      []uint8
 	pollEvery    time.Duration
@@ -89,6 +90,10 @@ const statementTimeout = 5 * time.Second
 // can help.
 func Open(ctx context.Context, c Config, o Options) (*DB, error) {
 	d := &DB{postgres: c.DSN != "", limits: o.Limits, pii: o.PII, limitStatus: o.LimitStatus, classes: o.Classes, changes: o.Changes, now: o.Now, logger: o.Logger}
+	var err error
+	if d.personal, err = pii.Discover(o.PII); err != nil {
+		return nil, err
+	}
 	if d.passwordCost = o.PasswordCost; d.passwordCost == 0 {
 		d.passwordCost = passwordCost
 	}
@@ -98,7 +103,6 @@ func Open(ctx context.Context, c Config, o Options) (*DB, error) {
 	if d.now == nil {
 		d.now = time.Now
 	}
-	var err error
 	if d.postgres {
 		err = d.openPostgres(c.DSN)
 	} else {
