@@ -66,8 +66,12 @@ func (j *Job) clean(ctx context.Context, e db.Erasure) (db.Erasure, error) {
 	failpoint.Hit("erasure/before-done")
 	e.State = db.ErasureDone
 	e, err := j.Ledger.FinishErasure(ctx, e)
-	if err == nil {
-		j.metrics.erased(e.Report)
+	if err != nil {
+		return e, err
+	}
+	j.metrics.erased(e.Report)
+	if j.Publish != nil { // a new tenant of the name may write at once; where that fails, a little later
+		err = j.Publish(ctx)
 	}
 	return e, err
 }

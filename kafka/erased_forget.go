@@ -2,13 +2,14 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/metricstream/metricstream/erasure/list"
 	"github.com/metricstream/metricstream/store"
 )
 
 // Guard returns the writer of a receiver, which refuses what is of a tenant that is being deleted: it was let in before, and
-// would come behind what is erased.
+// would come behind what is erased. It may be tried again: there may be a new tenant of the name, and the list be old.
 func (e *Erased) Guard(w store.Writer) store.Writer {
 	if e == nil {
 		return w
@@ -16,7 +17,7 @@ func (e *Erased) Guard(w store.Writer) store.Writer {
 	return store.WriterFunc(func(ctx context.Context, b *store.Batch) error {
 		defer e.begin()()
 		if s := e.state.Load(); s != nil && len(s.deleted) > 0 && s.deleted[tenantOf(b)] {
-			return store.Invalidf("the tenant %q is being deleted", tenantOf(b))
+			return fmt.Errorf("the tenant %q is being deleted", tenantOf(b))
 		}
 		return w.Write(ctx, b)
 	})
