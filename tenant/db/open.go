@@ -164,7 +164,10 @@ func (d *DB) openSQLite(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot create the folder of the metadata (storage.path): %w", err)
 	}
-	path := filepath.Join(dir, File)
+	path, err := filepath.Abs(filepath.Join(dir, File)) // of a relative one a URI would take the first folder for a host
+	if err != nil {
+		return fmt.Errorf("cannot open the metadata in %s: %w", dir, err)
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot open the metadata: %w", err)

@@ -16,11 +16,10 @@ import (
 	"github.com/metricstream/metricstream/internal/testenv"
 )
 
-// TestSideBySide runs two instances on one machine: what is written to one is not in the other.
+// TestSideBySide runs two instances on one machine, each with its data in ./data: what is written to one is not in the other.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
-	a := start(t, "all", filepath.Join(t.TempDir(), "a"))
-	b := start(t, "all", filepath.Join(t.TempDir(), "b"))
+	a, b := start(t, "all", "./data"), start(t, "all", "./data")
 	now := time.Now().UnixMilli()
 	if code := postSamples(a.url, "", now, 1, 1, map[string]string{"__name__": "only_in_a"}); code != http.StatusNoContent {
 		t.Fatalf("write answered %d", code)
