@@ -17,8 +17,8 @@ import (
 )
 
 // BenchmarkTiers writes three hours of a fleet as a consumer does, in flushes of a second's worth at 100,000 samples, and
-// folds them: what raw and the tiers cost a raw sample, in bytes and in CPU time of this process and of the engine, with all
-// merges.
+// folds each as soon as it is over: what raw and the tiers cost a raw sample, in bytes and in CPU time of this process and of
+// the engine, with all merges. No merge of raw runs while an hour is folded, so that each is counted where it belongs.
 func BenchmarkTiers(b *testing.B) {
 	for _, c := range []struct {
 		everyMs        int64
@@ -43,21 +43,32 @@ func benchTiers(b *testing.B, everyMs int64, hosts, minimum int) {
 		write(b, s, batch)
 		batch.Reset()
 	}
-	raw := startMeter(b)
-	for at := int64(benchDayMs + 1); at <= benchDayMs+hours*3_600_000; at += everyMs {
-		if f.scrape(&batch.Samples, at-1_000); batch.Samples.Len() >= 100_000 {
-			flush()
-		}
-	}
-	flush()
-	optimize(b, s, "samples")
-	raw.report(b, "raw", samples)
-	tiers := startMeter(b)
 	d := rollup.NewDownsampler(rollup.Config{MinSamples: minimum}, rollup.Options{Tables: s, Logger: slog.New(slog.DiscardHandler)})
-	if err := d.FoldHours(ctx, rollup.Span{FromMs: benchDayMs, ToMs: benchDayMs + hours*3_600_000}, func(int64) {}); err != nil {
-		b.Fatal(err)
+	var raw, tiers meter
+	for hour := int64(benchDayMs); hour < benchDayMs+hours*hourMs; hour += hourMs {
+		raw.start(b)
+		for at := hour + 1; at <= hour+hourMs; at += everyMs {
+			if f.scrape(&batch.Samples, at); batch.Samples.Len() >= 100_000 {
+				flush()
+			}
+		}
+		flush()
+		run(b, s, "SYSTEM STOP MERGES samples")
+		raw.stop(b)
+		tiers.start(b)
+		if err := d.FoldHours(ctx, rollup.Span{FromMs: hour, ToMs: hour + hourMs}, func(int64) {}); err != nil {
+			b.Fatal(err)
+		}
+		tiers.stop(b)
+		run(b, s, "SYSTEM START MERGES samples")
 	}
-	optimize(b, s, "rollup_1m", "rollup_1h")
+	raw.start(b)
+	run(b, s, "OPTIMIZE TABLE samples FINAL")
+	raw.stop(b)
+	tiers.start(b)
+	run(b, s, "OPTIMIZE TABLE rollup_1m FINAL", "OPTIMIZE TABLE rollup_1h FINAL")
+	tiers.stop(b)
+	raw.report(b, "raw", samples)
 	tiers.report(b, "tiers", samples)
 	for _, table := range []string{"samples", "rollup_1m", "rollup_1h"} {
 		var rows, size uint64
@@ -73,24 +84,28 @@ func benchTiers(b *testing.B, everyMs int64, hosts, minimum int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func optimize(b *testing.B, s *clickhouse.Store, tables ...string) {
+func run(b *testing.B, s *clickhouse.Store, statements ...string) {
 	b.Helper()
-	for _, table := range tables {
-		if err := s.Exec(context.Background(), "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+	for _, statement := range statements {
+		if err := s.Exec(context.Background(), statement); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// meter measures the CPU time of this process and of its child, the engine.
+// meter adds up the CPU time of this process and of its child, the engine.
 type meter struct{ own, engine time.Duration }
 
-func startMeter(b *testing.B) meter { return meter{clickhouse.CPUTime(), childCPU(b)} }
+func (m *meter) start(b *testing.B) {
+	m.own, m.engine = m.own-clickhouse.CPUTime(), m.engine-childCPU(b)
+}
+func (m *meter) stop(b *testing.B) {
+	m.own, m.engine = m.own+clickhouse.CPUTime(), m.engine+childCPU(b)
+}
 
-func (m meter) report(b *testing.B, what string, samples int) {
-	own, engine := clickhouse.CPUTime()-m.own, childCPU(b)-m.engine
-	b.ReportMetric(float64(own.Nanoseconds())/float64(samples), what+"-own-ns/sample")
-	b.ReportMetric(float64(engine.Nanoseconds())/float64(samples), what+"-engine-ns/sample")
+func (m *meter) report(b *testing.B, what string, samples int) {
+	b.ReportMetric(float64(m.own.Nanoseconds())/float64(samples), what+"-own-ns/sample")
+	b.ReportMetric(float64(m.engine.Nanoseconds())/float64(samples), what+"-engine-ns/sample")
 }
 
 // childCPU returns the CPU time that the children of this process have used.
