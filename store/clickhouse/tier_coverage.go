@@ -114,6 +114,7 @@ func oldestOf(class uint8, all []retention.Partition, gone []expiry) [3]int64 {
 			from[rollup.Hour] = min(from[rollup.Hour], p.FromMs)
 		}
 	}
+	lost := false
 	for _, e := range gone {
 		if e.class != class {
 			continue
@@ -122,7 +123,7 @@ func oldestOf(class uint8, all []retention.Partition, gone []expiry) [3]int64 {
 		end := e.day*dayMs + of.width
 		switch of.kind {
 		case retention.Raw:
-			from[rollup.Raw] = max(from[rollup.Raw], end)
+			from[rollup.Raw], lost = max(from[rollup.Raw], end), true
 			if e.whole { // with those of the sparse series
 				from[rollup.Minute] = max(from[rollup.Minute], end)
 			}
@@ -131,6 +132,10 @@ func oldestOf(class uint8, all []retention.Partition, gone []expiry) [3]int64 {
 		case retention.Hour:
 			from[rollup.Hour] = max(from[rollup.Hour], end)
 		}
+	}
+	if raw := from[rollup.Raw]; !lost && raw != nothing {
+		// There was nothing before: what is said of such hours is that they are empty, and raw knows that too.
+		from[rollup.Hour] = max(from[rollup.Hour], raw)
 	}
 	return from
 }

@@ -142,8 +142,8 @@ func (d *Downsampler) cycle(ctx context.Context) error {
 	return nil
 }
 
-// FoldHours folds the hours that lie in the span again, whatever their state, and calls report after each. Those that are
-// closed and have no raw any more stay as they are.
+// FoldHours folds the hours that lie in the span again, whatever their state, and calls report after each. Those that have
+// no raw, or none any more, stay as they are.
 func (d *Downsampler) FoldHours(ctx context.Context, span Span, report func(endMs int64)) error {
 	marks, err := d.Tables.Marks(ctx, maxMarks)
 	if err != nil {
@@ -159,7 +159,7 @@ func (d *Downsampler) FoldHours(ctx context.Context, span Span, report func(endM
 		if err != nil {
 			return err
 		}
-		if before.State != Closed || hasRaw(days, end) {
+		if before.State == Closing || hasRaw(days, end) {
 			if err := d.fold(ctx, job{endMs: end, marks: marked[end], whole: true}); err != nil {
 				return err
 			}

@@ -215,6 +215,9 @@ func TestLateOnTheLastDay(t *testing.T) {
 	w := newAging(t, testenv.StartEngine(t), "lastday", retention.Policy{Raw: days, Minute: 2 * days, Hour: 365 * days})
 	w.put("a", beginMs+1, beginMs+2*hour, 10_000)
 	w.cycle()
+	if c := w.coverage(rollup.Hour); len(c) == 0 || c[0].FromMs != beginMs {
+		t.Errorf("hours begin before the first sample came: %v", c)
+	}
 	w.settle()
 	w.sweep(2*day - minute)
 	w.put("a", beginMs+7, beginMs+7, 1)
