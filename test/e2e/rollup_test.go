@@ -23,7 +23,7 @@ func TestDownsampling(t *testing.T) {
 	write := func(name string) {
 		t.Helper()
 		for at := end - 3*hour + 1000; at < end; at += 600_000 {
-			if code := postSamples(n.url, "", at, float64(at%1000), 3, map[string]string{"__name__": name}); code != http.StatusNoContent {
+			if code := postSamples(n.url, "", at, float64(at/600_000%97), 3, map[string]string{"__name__": name}); code != http.StatusNoContent {
 				t.Fatalf("write answered %d", code)
 			}
 		}
