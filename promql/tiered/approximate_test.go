@@ -217,3 +217,28 @@ func hasWarning(a answer, text string) bool {
 	}
 	return false
 }
+
+// TestApproximateAnything: random queries over series of all kinds have an answer where the engine over all samples has one.
+func TestApproximateAnything(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	m := randomStore(t, rng)
+	e := newEngines(m, rollup.Coverage{
+		{{FromMs: baseMs + 5*hourMs, ToMs: 1 << 60}}, {{FromMs: baseMs + 4*hourMs, ToMs: baseMs + spanMs}}, {{FromMs: baseMs, ToMs: baseMs + spanMs}},
+	})
+	g, approximate := &grammar{rng}, 0
+	for range 300 {
+		q := g.query()
+		want, got := q.run(t, t.Context(), e.stock, e.raw), q.run(t, t.Context(), e.tiered, e.withTiers)
+		if got.err != "" && want.err == "" {
+			t.Errorf("%s: %s", q, got.err)
+		}
+		for _, s := range got.plan.Selectors {
+			if s.Approximate != nil {
+				approximate++
+			}
+		}
+	}
+	if approximate < 50 {
+		t.Errorf("%d selectors are approximate", approximate)
+	}
+}
