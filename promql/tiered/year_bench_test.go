@@ -30,7 +30,8 @@ func counters(series int, minMs, maxMs int64) []store.Series {
 	return list
 }
 
-// writeYear writes a year of hours of the counters into the tables, as if the downsampler had.
+// writeYear writes a year of hours of the counters into the tables, as if the downsampler had and each partition, of 91 days,
+// were merged to one part.
 func writeYear(b *testing.B, s *clickhouse.Store, list []store.Series) {
 	b.Helper()
 	if err := s.Write(b.Context(), &store.Batch{Series: list}); err != nil {
@@ -39,11 +40,13 @@ func writeYear(b *testing.B, s *clickhouse.Store, list []store.Series) {
 	var states []rollup.HourState
 	rng := rand.New(rand.NewPCG(1, 2))
 	values := make([]float64, len(list))
-	for hour := int64(1); hour <= yearHours; hour += 24 {
+	const partitionMs = 91 * 24 * hourMs
+	for hour := int64(1); hour <= yearHours; {
+		next := ((baseMs+hour*hourMs-1)/partitionMs+1)*partitionMs/hourMs - baseMs/hourMs + 1
 		batch := &rollup.Batch{Tier: rollup.Hour, Version: uint64(hour)}
 		for i, one := range list {
 			r := rollup.Series{Key: one.Key}
-			for h := hour; h < hour+24 && h <= yearHours; h++ {
+			for h := hour; h < next && h <= yearHours; h++ {
 				end := baseMs + h*hourMs
 				row := rollup.Row{
 					EndMs: end, N: 240, FirstMs: end - hourMs + 1 + int64(one.Key.ID%15_000), LastMs: end - 15_000 + 1 + int64(one.Key.ID%15_000),
@@ -66,9 +69,10 @@ func writeYear(b *testing.B, s *clickhouse.Store, list []store.Series) {
 		if err := s.WriteRollups(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}
-		for h := hour; h < hour+24 && h <= yearHours; h++ {
+		for h := hour; h < next && h <= yearHours; h++ {
 			states = append(states, rollup.HourState{EndMs: baseMs + h*hourMs, State: rollup.Closed, Version: 1, Tiers: rollup.Hour.Set()})
 		}
+		hour = next
 	}
 	if err := s.SetHours(b.Context(), states); err != nil {
 		b.Fatal(err)
@@ -87,6 +91,7 @@ func BenchmarkYear(b *testing.B) {
 		"sum by (job) (avg_over_time(m_total[9h]))", "sum by (job) (m_total)",
 	} {
 		b.Run(expr, func(b *testing.B) {
+			b.ReportAllocs()
 			var rows int64
 			for b.Loop() {
 				query, err := engine.NewRangeQuery(context.Background(), q, nil, expr, time.UnixMilli(baseMs+24*hourMs), time.UnixMilli(baseMs+yearHours*hourMs), 9*time.Hour)
