@@ -38,11 +38,12 @@ func (c *classes) write(ctx context.Context, progress []store.Progress, write fu
 	}
 	last := len(c.batches) - 1
 	for i, b := range c.batches {
-		b.Progress = nil
 		if i == last {
 			b.Progress = progress
 		}
-		if err := write(ctx, b); err != nil {
+		err := write(ctx, b)
+		b.Progress = nil // it stays the caller's: to reset the batch would clear it before it is written again
+		if err != nil {
 			return err
 		}
 	}

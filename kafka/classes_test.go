@@ -38,9 +38,16 @@ func TestEachRetentionClassIsABatchOfItsOwn(t *testing.T) {
 			t.Fatalf("samples by class %v, progress written %d times, %v", samples, progress, err)
 		}
 	}
-	c.filling.rows.reset()
-	if n := c.filling.rows.rows(); n != 0 {
-		t.Fatalf("%d rows are left", n)
+	progressed := []store.Progress{{NextOffset: 5}}
+	broken := errors.New("broken")
+	for _, err := range []error{broken, nil} { // rows may be made anew between two attempts, their progress is the same
+		if got := c.filling.rows.write(context.Background(), progressed, func(context.Context, *store.Batch) error { return err }); got != err {
+			t.Fatalf("got %v, want %v", got, err)
+		}
+		c.filling.rows.reset()
+		if n := c.filling.rows.rows(); n != 0 || progressed[0].NextOffset != 5 {
+			t.Fatalf("%d rows are left, and the progress is %v", n, progressed)
+		}
 	}
 }
 
