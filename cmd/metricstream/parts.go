@@ -215,7 +215,7 @@ func (n *node) addQuerier(context.Context) error {
 // reads wait.
 func (n *node) serveReads(raw access.Store, rollups rollup.Reader, before func(http.Handler) http.Handler) error {
 	q := n.config.Query
-	tiers := tiered.Remember(rollups)
+	tiers := tiered.Remember(rollups, n.registry)
 	turns := promql.NewTurns(q, n.registry)
 	evaluator := tiered.New(tiered.Options{Config: q, Tiers: tiers, Turns: turns, Logger: n.logger, Registerer: n.registry})
 	n.stack.Push("the PromQL engine", func(context.Context) error { return evaluator.Close() })

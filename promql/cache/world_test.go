@@ -108,7 +108,7 @@ func newQuerier(t testing.TB, s setup) *querier {
 	raw := access.New(s.store)
 	var rollups rollup.Reader = access.NewRollups(s.store)
 	if s.remember {
-		rollups = tiered.Remember(rollups)
+		rollups = tiered.Remember(rollups, nil)
 	}
 	evaluator := tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: rollups})
 	t.Cleanup(func() { _ = evaluator.Close() })

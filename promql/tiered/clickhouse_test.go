@@ -43,7 +43,7 @@ func openClickHouse(t testing.TB) *clickhouse.Store {
 
 // overClickHouse are the stock engine over the reference store, and the one that answers from the tables.
 func overClickHouse(m *memory.Store, s *clickhouse.Store) *engines {
-	tiers := tiered.Remember(s)
+	tiers := tiered.Remember(s, nil)
 	return &engines{
 		stock: promql.NewEngine(promql.DefaultConfig(), nil, nil), raw: adapter.NewQueryable(m, adapter.Limits{}),
 		tiered:    tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: tiers}),

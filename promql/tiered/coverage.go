@@ -2,11 +2,13 @@ package tiered
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/metricstream/metricstream/store"
 	"github.com/metricstream/metricstream/store/rollup"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -26,6 +28,8 @@ const (
 type Remembered struct {
 	rollup.Reader
 
+	oldest *prometheus.GaugeVec
+
 	mu    sync.Mutex
 	known map[string]coverage
 }
@@ -35,9 +39,16 @@ type coverage struct {
 	until time.Time
 }
 
-// Remember returns a reader that remembers.
-func Remember(r rollup.Reader) *Remembered {
-	return &Remembered{Reader: r, known: map[string]coverage{}}
+// Remember returns a reader that remembers; registerer may be nil.
+func Remember(r rollup.Reader, registerer prometheus.Registerer) *Remembered {
+	oldest := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "metricstream_tiers_oldest_timestamp_seconds",
+		Help: "From when on a tenant's raw samples (tier raw) or downsampled rows can be read, as Unix time, of tenants that this process has answered.",
+	}, []string{"tenant", "tier"})
+	if registerer != nil {
+		registerer.MustRegister(oldest)
+	}
+	return &Remembered{Reader: r, oldest: oldest, known: map[string]coverage{}}
 }
 
 // Coverage implements [rollup.Reader]. Nobody may change what it returns.
@@ -57,7 +68,21 @@ func (r *Remembered) Coverage(ctx context.Context, tenant string) (rollup.Covera
 	defer r.mu.Unlock()
 	if len(r.known) >= maxTenants {
 		clear(r.known)
+		r.oldest.Reset()
 	}
 	r.known[tenant] = coverage{spans, now.Add(coverageAge)}
+	r.tell(tenant, spans)
 	return spans, nil
+}
+
+// tell shows from when on there is what.
+func (r *Remembered) tell(tenant string, c rollup.Coverage) {
+	for tier, spans := range c {
+		name := rollup.Tier(tier).String()
+		if len(spans) == 0 || spans[0].FromMs == math.MaxInt64 {
+			r.oldest.DeleteLabelValues(tenant, name)
+			continue
+		}
+		r.oldest.WithLabelValues(tenant, name).Set(float64(spans[0].FromMs) / 1000)
+	}
 }

@@ -42,7 +42,7 @@ func BenchmarkMonth(b *testing.B) {
 	}
 	cfg := promql.DefaultConfig()
 	cfg.MaxSamples, cfg.Timeout = 400_000_000, 10*time.Minute
-	tiers := tiered.Remember(s)
+	tiers := tiered.Remember(s, nil)
 	engine := tiered.New(tiered.Options{Config: cfg, Tiers: tiers})
 	q := adapter.NewTieredQueryable(s, rollup.NewStitch(tiers, s), adapter.Limits{})
 	for name, resolution := range map[string]plan.Resolution{"raw": plan.OnlyRaw, "auto": plan.Auto} {

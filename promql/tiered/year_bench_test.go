@@ -83,7 +83,7 @@ func writeYear(b *testing.B, s *clickhouse.Store, list []store.Series) {
 func BenchmarkYear(b *testing.B) {
 	s := openClickHouse(b)
 	writeYear(b, s, counters(1000, baseMs, baseMs+yearHours*hourMs))
-	tiers := tiered.Remember(s)
+	tiers := tiered.Remember(s, nil)
 	engine := tiered.New(tiered.Options{Config: promql.DefaultConfig(), Tiers: tiers})
 	q := adapter.NewTieredQueryable(s, rollup.NewStitch(tiers, s), adapter.Limits{})
 	for _, expr := range []string{

@@ -53,6 +53,7 @@ func TestDownsampling(t *testing.T) {
 	for path, want := range map[string][]string{
 		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000):   {`"54"]`, `"tier":"1h"`},
 		fmt.Sprintf("/api/v1/query?query=sum(count_over_time(late[3h]))&time=%d&explain=1", end/1000+1): {`"51"]`, `"tier":"`},
+		"/metrics":                 {`metricstream_tiers_oldest_timestamp_seconds{tenant="anonymous",tier="1h"} `, `tenant="anonymous",tier="raw"} `},
 		"/api/v1/status/retention": {`"tier":"1h","keep":"1y","spans":[{"from":`, `"tier":"raw","keep":"1w"`},
 	} {
 		eventually(t, time.Minute, path, func() error {
