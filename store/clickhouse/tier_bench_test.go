@@ -23,8 +23,8 @@ func BenchmarkTiers(b *testing.B) {
 	for _, c := range []struct {
 		everyMs        int64
 		hosts, minimum int
-	}{{15_000, 100, 6}, {15_000, 100, 0}, {1_000, 7, 6}} {
-		b.Run(fmt.Sprintf("every=%dms/min_samples=%d", c.everyMs, c.minimum), func(b *testing.B) {
+	}{{15_000, 1000, 6}, {15_000, 100, 6}, {15_000, 100, 0}, {1_000, 7, 6}} {
+		b.Run(fmt.Sprintf("every=%dms/hosts=%d/min_samples=%d", c.everyMs, c.hosts, c.minimum), func(b *testing.B) {
 			for b.Loop() {
 				benchTiers(b, c.everyMs, c.hosts, c.minimum)
 			}
