@@ -29,8 +29,8 @@ type claim struct {
 	first time.Time
 	maxMs int64
 
-	// committed and at are the written position and the time of its record; the consumer guards them.
-	committed reached
+	// written is how far the tables have what the claim read; the consumer guards it.
+	written reached
 
 	// givenUp claims write nothing more; the consumer guards it.
 	givenUp bool
@@ -97,7 +97,7 @@ func (h *handler) ConsumeClaim(s sarama.ConsumerGroupSession, of sarama.Consumer
 		return err
 	}
 	cl := &claim{session: s, of: of, partition: of.Partition(), generation: h.generation, end: h.end}
-	cl.committed.next = of.InitialOffset()
+	cl.written.next = of.InitialOffset()
 	c.addClaim(cl)
 	defer c.removeClaim(cl)
 	from := "oldest"

@@ -71,7 +71,7 @@ func lagOf(c *running) int64 {
 	defer c.mu.Unlock()
 	total := int64(0)
 	for cl := range c.claims {
-		total += cl.of.HighWaterMarkOffset() - max(0, cl.committed.next)
+		total += cl.of.HighWaterMarkOffset() - max(0, cl.written.next)
 	}
 	return total
 }

@@ -151,9 +151,9 @@ func (c *Consumer) commit(p *pending) {
 	sessions := make(map[sarama.ConsumerGroupSession]struct{})
 	c.mu.Lock()
 	for cl, r := range p.claims {
+		cl.written = r // whoever has the partition now: another batch of the claim may be under way, see checkTables
 		if _, held := c.claims[cl]; held {
 			cl.session.MarkOffset(c.cfg.Topic, cl.partition, r.next, cl.generation)
-			cl.committed = r
 			sessions[cl.session] = struct{}{}
 		}
 	}

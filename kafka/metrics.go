@@ -83,8 +83,8 @@ func (l *lag) Collect(ch chan<- prometheus.Metric) {
 	l.consumer.mu.Lock()
 	defer l.consumer.mu.Unlock()
 	for cl := range l.consumer.claims {
-		records := max(0, max(ends[cl.partition], cl.of.HighWaterMarkOffset())-max(0, cl.committed.next))
-		at, seconds := cl.committed.at, 0.0
+		records := max(0, max(ends[cl.partition], cl.of.HighWaterMarkOffset())-max(0, cl.written.next))
+		at, seconds := cl.written.at, 0.0
 		if at.IsZero() {
 			at = l.consumer.collector.first(cl)
 		}

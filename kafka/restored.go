@@ -40,7 +40,7 @@ func (c *Consumer) reachedSoFar() (generation string, next map[int32]int64) {
 	for _, claims := range []map[*claim]struct{}{c.claims, c.flushing} {
 		for cl := range claims {
 			generation = cl.generation
-			next[cl.partition] = max(next[cl.partition], cl.committed.next)
+			next[cl.partition] = max(next[cl.partition], cl.written.next)
 		}
 	}
 	return generation, next
