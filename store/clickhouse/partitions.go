@@ -205,25 +205,5 @@ func (s *Store) Forget(ctx context.Context, beforeMs int64) error {
 			return fmt.Errorf("cannot remove the old rows of %s: %w", table, verdict(err))
 		}
 	}
-	return s.forgetMarks(ctx)
-}
-
-// forgetMarks removes marks that were cleared a day ago or longer, in the background, and where they are many: each look at
-// the coverage of the tiers reads all that are there.
-func (s *Store) forgetMarks(ctx context.Context) error {
-	const many, old = 1000, "written < now() - INTERVAL 1 DAY"
-	var cleared uint64
-	if err := s.admin.QueryRow(ctx, "SELECT count() FROM rollup_marks WHERE cleared = 1 AND "+old).Scan(&cleared); err != nil {
-		return fmt.Errorf("cannot count the marks of late samples that were cleared: %w", verdict(err))
-	}
-	if cleared < many {
-		return nil
-	}
-	// With a mark goes the row that cleared it, whether they are merged or not.
-	const key = "hour, metric, id, token, written"
-	statement := "ALTER TABLE rollup_marks DELETE WHERE " + old + " AND (" + key + ") IN (SELECT " + key + " FROM rollup_marks WHERE cleared = 1)"
-	if err := s.admin.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("cannot remove the marks of late samples that were cleared: %w", verdict(err))
-	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -52,11 +51,10 @@ func TestHoursAreWhatTheNewestFoldSaid(t *testing.T) {
 
 func TestClearingLeavesMarksThatCameLater(t *testing.T) {
 	s, ctx := open(t), context.Background()
-	now := time.Now().UnixMilli()
-	a := rollup.Mark{EndMs: 3_600_000, Key: store.Key{Metric: 1, ID: 2}, Token: 5, WrittenMs: now}
+	a := rollup.Mark{EndMs: 3_600_000, Key: store.Key{Metric: 1, ID: 2}, Token: 5, WrittenMs: 1_700_000_000_001}
 	b := a
 	b.Token = 6
-	whole := rollup.Mark{EndMs: 7_200_000, Token: 7, WrittenMs: now + 1}
+	whole := rollup.Mark{EndMs: 7_200_000, Token: 7, WrittenMs: 1_700_000_000_002}
 	if err := s.WriteMarks(ctx, []rollup.Mark{whole, b, a}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,59 +78,6 @@ func TestClearingLeavesMarksThatCameLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(10, b)
-}
-
-// TestMarksDoNotPileUp: what was cleared long ago goes, what was not, or not long ago, stays.
-func TestMarksDoNotPileUp(t *testing.T) {
-	s, ctx := open(t), context.Background()
-	now := time.Now().UnixMilli()
-	var old, fresh, open []rollup.Mark
-	for i := range int64(1000) {
-		m := rollup.Mark{EndMs: i * hourMs, Token: uint64(i), WrittenMs: now - 2*dayMs}
-		old = append(old, m)
-		m.Token, m.WrittenMs = m.Token+1000, now
-		fresh = append(fresh, m)
-		m.Token, m.WrittenMs = m.Token+1000, now-2*dayMs
-		open = append(open, m)
-	}
-	if err := s.WriteMarks(ctx, slices.Concat(old, fresh, open)); err != nil {
-		t.Fatal(err)
-	}
-	rows := func() (n uint64) {
-		t.Helper()
-		if err := s.Scan(ctx, "SELECT count() FROM rollup_marks", &n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	for _, some := range [][]rollup.Mark{old[1:], fresh, old[:1]} {
-		before := rows()
-		if err := s.Forget(ctx, 0); err != nil {
-			t.Fatal(err)
-		}
-		if n := rows(); n != before {
-			t.Errorf("%d of %d rows are left of few that were cleared long ago", n, before)
-		}
-		if err := s.ClearMarks(ctx, some); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Forget(ctx, 0); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if err := s.Exec(ctx, "OPTIMIZE TABLE rollup_marks FINAL"); err != nil {
-			t.Fatal(err)
-		}
-		if n := rows(); n == 2000 {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("%d rows are left, want those of the marks that are not cleared and of those that were cleared just now", n)
-		}
-	}
-	if got, err := s.Marks(ctx, 5000); err != nil || len(got) != len(open) {
-		t.Errorf("%d marks are not cleared, want %d: %v", len(got), len(open), err)
-	}
 }
 
 func TestReadRawReadsEverySeriesOnceInOrder(t *testing.T) {

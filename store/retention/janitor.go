@@ -59,7 +59,7 @@ type Partitions interface {
 	// partition is no longer Dense.
 	Thin(ctx context.Context, p Partition) error
 
-	// Forget removes the series that have had no samples since a time, and what is left of marks that were cleared long ago.
+	// Forget removes the series that have had no samples since a time.
 	Forget(ctx context.Context, beforeMs int64) error
 }
 
