@@ -21,7 +21,6 @@ type tierMerger struct {
 	next    int // the series before it are done
 	current rollup.Series
 	total   int // rows
-	before  int // rows of the series that are done
 }
 
 // errTwice says that a bucket has several rows and their versions were not read.
@@ -30,12 +29,12 @@ var errTwice = errors.New("a bucket has several rows")
 // left returns the series that are not done.
 func (m *tierMerger) left() []foundSeries { return m.series[m.next:] }
 
-// back ends the reads, and goes back to where the series began that could not be put together.
+// back ends the reads, and goes back to where the series began that could not be put together. What was taken of it counts
+// twice, which is little beside what max allows.
 func (m *tierMerger) back() {
 	m.stop()
 	m.streams = m.streams[:0]
 	m.next--
-	m.total = m.before
 }
 
 func (m *tierMerger) stop() {
@@ -84,7 +83,6 @@ func (m *tierMerger) smallest() (key store.Key, ok bool, err error) {
 // one takes the rows of a series out of all streams, and hands it on if it is among those that are looked for.
 func (m *tierMerger) one(key store.Key) error {
 	var rows *rollup.Rows
-	m.before = m.total
 	if m.next < len(m.series) && m.series[m.next].key == key {
 		m.start()
 		rows = &m.current.Rows

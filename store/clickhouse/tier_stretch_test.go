@@ -64,7 +64,7 @@ func TestAYearIsReadInOrder(t *testing.T) {
 	for _, one := range want {
 		rows += one.Rows.Len()
 	}
-	sel.MaxSamples = rows + rows/37 // what was replaced counts, what is read twice does not
+	sel.MaxSamples = rows + rows/37 // what was replaced counts, and little is read twice
 	if got := selectTier(t, s, sel); len(got) != len(want) {
 		t.Errorf("%d series within the limit, want %d", len(got), len(want))
 	}
@@ -95,24 +95,25 @@ func TestAYearIsReadInOrder(t *testing.T) {
 // readInWindows reads only the rows of windows that are apart.
 func readInWindows(t *testing.T, s *clickhouse.Store, sel rollup.Selection, all []rollup.Series) {
 	const hourMs = 3_600_000
-	for _, hours := range []int64{1, 2, 7, 8} {
-		sel.Windows = rollup.Windows{FirstMs: 20_100*dayMs + 3*hourMs, StepMs: 7 * hourMs, RangeMs: hours*hourMs - hourMs/2}
+	const stepMs = 7 * hourMs
+	for _, rangeMs := range []int64{hourMs / 2, hourMs, 2 * hourMs, 5*hourMs + hourMs/2, stepMs, stepMs + hourMs} {
+		sel.Windows = rollup.Windows{FirstMs: 20_100*dayMs + 3*hourMs, StepMs: stepMs, RangeMs: rangeMs}
 		var want []rollup.Series
 		for _, one := range all {
 			in := rollup.Series{Key: one.Key, Labels: one.Labels}
 			for i, end := range one.Rows.EndsMs {
-				ago := (sel.Windows.FirstMs - end) % sel.Windows.StepMs
+				ago := (sel.Windows.FirstMs - end) % stepMs
 				if ago < 0 {
-					ago += sel.Windows.StepMs
+					ago += stepMs
 				}
-				if ago < sel.Windows.RangeMs || hours > 7 {
+				if ago < rangeMs {
 					in.Rows.AppendRows(&one.Rows, i, i+1)
 				}
 			}
 			want = append(want, in)
 		}
 		if diff := cmp.Diff(want, selectTier(t, s, sel), bitEqual); diff != "" {
-			t.Errorf("windows of %d hours: rows differ (-written +read):\n%s", hours, diff)
+			t.Errorf("windows of %d ms: rows differ (-written +read):\n%s", rangeMs, diff)
 		}
 	}
 }
